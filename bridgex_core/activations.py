@@ -7,15 +7,14 @@ sum of its activation. Both add up over texts, so collection can stop, go on, an
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from .errors import InputError
-from .progress import Progress
 
 if TYPE_CHECKING:
     import torch
@@ -25,6 +24,13 @@ if TYPE_CHECKING:
 MAX_BLOCKS = 32
 BLOCK_TOKENS = 256  # longest input, BOS included
 BATCH_TOKENS = 2048  # padding included
+
+
+class Advances(Protocol):
+    """What counts finished tokens and may stop the work by raising ``Cancelled``."""
+
+    def advance(self, amount: float, message: str = "") -> None:
+        """Count finished tokens."""
 
 
 @dataclass(frozen=True)
@@ -203,7 +209,7 @@ def collect(
     batch_tokens: int = BATCH_TOKENS,
     skip: frozenset[int] = frozenset(),
     on_block: Callable[[int, ActivationStats], None] | None = None,
-    progress: Progress | None = None,
+    progress: Advances | None = None,
 ) -> ActivationStats:
     """Activation statistics of a text, block by block; the output head is never computed.
 
@@ -231,10 +237,16 @@ def collect(
     token_ids = [[] if i in skip else model.encode(text) for i, text in enumerate(texts)]
     _check(texts, token_ids, skip)
     accumulator = _Accumulator(model, len(texts))
-    remaining = np.zeros(len(texts), dtype=np.int64)
     room = min(block_tokens, model.context)
-    for block, _ in split_blocks(token_ids, room - len(model.bos)):
-        remaining[block] += 1
+    pieces = [block for block, _ in split_blocks(token_ids, room - len(model.bos))]
+    remaining = np.bincount(pieces, minlength=len(texts))
+
+    def hand_over(blocks: Iterable[int]) -> None:
+        for block in blocks:
+            if on_block is not None and block not in skip and remaining[block] == 0:
+                on_block(block, accumulator.block(block))
+
+    hand_over(np.flatnonzero(remaining == 0).tolist())
     with torch.inference_mode(), recording(model, accumulator.receive):
         for batch in batches(
             token_ids,
@@ -246,9 +258,7 @@ def collect(
             accumulator.expect(batch, skipped=len(model.bos))
             run_body(model, batch)
             np.subtract.at(remaining, batch.blocks, 1)
-            for block in np.unique(batch.blocks):
-                if remaining[block] == 0 and on_block is not None:
-                    on_block(int(block), accumulator.block(int(block)))
+            hand_over(np.unique(batch.blocks).tolist())
             if progress is not None:
                 progress.advance(float(batch.lengths.sum() - len(batch.lengths) * len(model.bos)))
     return accumulator.result()

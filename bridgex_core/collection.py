@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,14 +15,16 @@ from .corpora import Corpus, Text
 from .errors import InputError
 from .generation import Fluency, score_text
 from .model_sources import ModelSource
+from .neurons import ActivationTable
 from .progress import Progress, Snapshot
-from .store import Store, entry_key, software_versions
+from .store import LockedError, Store, entry_key, software_versions
 
 if TYPE_CHECKING:
     from .models import Model
 
 STATISTICS = "statistics"
 FLUENCY = "fluency"
+WHAT = {STATISTICS: "activations", FLUENCY: "bits per byte"}
 
 
 @dataclass(frozen=True)
@@ -73,6 +76,28 @@ def stored_statistics(
     """Statistics of those languages that the store has, in the order asked."""
     found = _stored(store, collection, codes, STATISTICS)
     return {code: ActivationStats.from_tensors(tensors) for code, tensors in found.items()}
+
+
+def stored_table(store: Store, collection: Collection, codes: Iterable[str]) -> ActivationTable:
+    """Totals of those languages that the store has, in the order asked.
+
+    The same as ``ActivationTable.of(stored_statistics(...))`` without a copy of every block.
+
+    Raises
+    ------
+    InputError
+        None of them is stored.
+    """
+    found = _stored(store, collection, codes, STATISTICS)
+    if not found:
+        raise InputError("None of these languages has stored statistics: collect them first.")
+    tokens = np.array([tensors["token_counts"].sum() for tensors in found.values()])
+    return ActivationTable(
+        tuple(found),
+        np.stack([t["positive_counts"].sum(0, dtype=np.int64) for t in found.values()]),
+        np.stack([t["sums"].sum(0) / n for t, n in zip(found.values(), tokens, strict=True)]),
+        tokens,
+    )
 
 
 def stored_fluency(
@@ -186,78 +211,98 @@ def collect_languages(
         ``cancelled`` answered True; what was finished is kept.
     """
     texts = [collection.corpus.text(code) for code in missing(store, collection, codes)]
-    sizes = {text.language: sum(len(model.encode(b)) for b in text.blocks) for text in texts}
-    progress = Progress(2.0 * sum(sizes.values()), report, cancelled)
+    sizes = {text.language: [len(model.encode(b)) for b in text.blocks] for text in texts}
+    weights = {STATISTICS: 1.0, FLUENCY: _head_cost(model)}
+    total = sum(map(sum, sizes.values())) * sum(weights.values())
+    progress = Progress(total, report, cancelled)
     for text in texts:
-        with store.lock(f"collect-{collection.key(STATISTICS, text)}", timeout=3600.0):
-            progress.advance(0.0, f"activations of {text.language}")
-            _collect_one(store, model, collection, text, progress, sizes[text.language])
-            progress.advance(0.0, f"bits per byte of {text.language}")
-            _score_one(store, model, collection, text, progress, sizes[text.language])
+        for kind, weight in weights.items():
+            task = _Task(store, model, collection, text, kind)
+            task.run(_Weighted(progress, weight), sizes[text.language])
 
 
-def _collect_one(
-    store: Store,
-    model: Model,
-    collection: Collection,
-    text: Text,
-    progress: Progress,
-    tokens: int,
-) -> None:
-    key = collection.key(STATISTICS, text)
-    if store.has(STATISTICS, key):
-        progress.skip(float(tokens))
-        return
-    done = {
-        int(name): ActivationStats.from_tensors(part.tensors)
-        for name, part in store.load_parts(STATISTICS, key).items()
-    }
-    progress.skip(float(sum(part.tokens for part in done.values())))
-    manifest = collection.manifest(text, device=str(model.device))
-
-    def keep(block: int, stats: ActivationStats) -> None:
-        store.save_part(STATISTICS, key, f"{block:02d}", stats.tensors(), {})
-
-    fresh = collect(
-        model,
-        text.blocks,
-        block_tokens=collection.block_tokens,
-        skip=frozenset(done),
-        on_block=keep,
-        progress=progress,
-    )
-    stats = _fill(fresh, done)
-    if stats.tokens == 0:
-        raise InputError(f"The text in {text.language} is empty: no token was found in it.")
-    store.save(
-        STATISTICS,
-        key,
-        stats.tensors(),
-        {**manifest, "blocks": stats.blocks, "tokens": stats.tokens},
-    )
-    store.drop_parts(STATISTICS, key)
+def _head_cost(model: Model) -> float:
+    """Cost of a token with the output head, in tokens without it."""
+    head = model.network.get_output_embeddings().weight.numel()
+    body = sum(p.numel() for name, p in model.body.named_parameters() if "embed" not in name)
+    return 1.0 + head / max(body, 1)
 
 
-def _fill(fresh: ActivationStats, done: Mapping[int, ActivationStats]) -> ActivationStats:
-    """Blocks of an earlier run put into their places."""
-    for block, part in done.items():
-        fresh.positive_counts[block] = part.positive_counts[0]
-        fresh.sums[block] = part.sums[0]
-        fresh.token_counts[block] = part.token_counts[0]
-    return fresh
+@dataclass(frozen=True)
+class _Weighted:
+    """A progress that counts tokens of unequal cost."""
+
+    progress: Progress
+    weight: float
+
+    def advance(self, amount: float, message: str = "") -> None:
+        self.progress.advance(amount * self.weight, message)
+
+    def skip(self, amount: float) -> None:
+        self.progress.skip(amount * self.weight)
 
 
-def _score_one(
-    store: Store,
-    model: Model,
-    collection: Collection,
-    text: Text,
-    progress: Progress,
-    tokens: int,
-) -> None:
-    key = collection.key(FLUENCY, text)
-    if store.has(FLUENCY, key):
-        progress.skip(float(tokens))
-        return
-    fluency = score_text(model, text.blocks, progress=progress)
-    store.save(FLUENCY, key, fluency.tensors(), collection.manifest(text, device=str(model.device)))
+@dataclass(frozen=True)
+class _Task:
+    """One kind of result of one language, kept block by block until it is whole."""
+
+    store: Store
+    model: Model
+    collection: Collection
+    text: Text
+    kind: str
+
+    def run(self, progress: _Weighted, sizes: Sequence[int]) -> None:
+        key = self.collection.key(self.kind, self.text)
+        what = f"{WHAT[self.kind]} of {self.text.language}"
+        progress.advance(0.0, what)
+        with self._alone(f"{self.kind}-{key}", progress, what):
+            progress.advance(0.0, what)
+            if self.store.has(self.kind, key):
+                progress.skip(float(sum(sizes)))
+                return
+            done = frozenset(map(int, self.store.load_parts(self.kind, key)))
+            progress.skip(float(sum(sizes[block] for block in done)))
+            if len(done) < len(sizes):
+                self._compute(key, done, progress)
+            self._finish(key)
+
+    @contextmanager
+    def _alone(self, name: str, progress: _Weighted, what: str) -> Iterator[None]:
+        """Hold the entry's lock; while another process has it, wait, ready to be cancelled."""
+        with ExitStack() as stack:
+            while True:
+                try:
+                    stack.enter_context(self.store.lock(name, timeout=1.0))
+                    break
+                except LockedError:
+                    progress.advance(0.0, f"{what}: waiting for another process that computes it")
+            yield
+
+    def _compute(self, key: str, done: frozenset[int], progress: _Weighted) -> None:
+        def keep(block: int, result: ActivationStats | Fluency) -> None:
+            self.store.save_part(self.kind, key, f"{block:02d}", result.tensors(), {})
+
+        if self.kind == STATISTICS:
+            collect(
+                self.model,
+                self.text.blocks,
+                block_tokens=self.collection.block_tokens,
+                skip=done,
+                on_block=keep,
+                progress=progress,
+            )
+        else:
+            score_text(self.model, self.text.blocks, skip=done, on_block=keep, progress=progress)
+
+    def _finish(self, key: str) -> None:
+        parts = self.store.load_parts(self.kind, key)
+        names = next(iter(parts.values())).tensors
+        tensors = {
+            name: np.concatenate([part.tensors[name] for part in parts.values()]) for name in names
+        }
+        manifest = self.collection.manifest(
+            self.text, device=str(self.model.device), blocks=len(parts)
+        )
+        self.store.save(self.kind, key, tensors, manifest)
+        self.store.drop_parts(self.kind, key)

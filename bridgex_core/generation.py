@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .activations import split_blocks
+from .activations import Advances, split_blocks
 from .errors import InputError
-from .progress import Progress
 
 if TYPE_CHECKING:
     from .models import Model
@@ -58,36 +58,63 @@ class Fluency:
         return cls(tensors["bits"], tensors["byte_counts"])
 
 
-def score_text(model: Model, texts: Sequence[str], *, progress: Progress | None = None) -> Fluency:
+def score_text(
+    model: Model,
+    texts: Sequence[str],
+    *,
+    skip: frozenset[int] = frozenset(),
+    on_block: Callable[[int, Fluency], None] | None = None,
+    progress: Advances | None = None,
+) -> Fluency:
     """Bits that a model needs for each block of a text.
 
     Every block is read from its start after the beginning-of-sequence token (where the model has
     none, after its end-of-text token); a block longer than :data:`SCORE_TOKENS` is cut into pieces.
-    ``progress`` is advanced by the tokens of each piece.
+
+    Parameters
+    ----------
+    model : a loaded model.
+    texts : the blocks.
+    skip : blocks that are done already; their bits stay zero.
+    on_block : called with a block's number and its result (B = 1) as soon as it is whole.
+    progress : advanced by the tokens of each block.
 
     Raises
     ------
     InputError
         No text at all, or a model without any token to start from.
     """
-    import torch
-
     if not any(texts):
         raise InputError("There is no text to score.")
     start = model.bos or _start_token(model)
-    room = min(SCORE_TOKENS, model.context) - len(start)
+    sizes = np.array([len(text.encode()) for text in texts], dtype=np.int64)
     bits = np.zeros(len(texts))
-    for block, tokens in split_blocks([model.encode(text) for text in texts], room):
-        ids = torch.tensor([[*start, *tokens]], device=model.device)
+    for block, text in enumerate(texts):
+        if block in skip:
+            continue
+        tokens = model.encode(text)
+        bits[block] = _bits(model, start, tokens)
+        if on_block is not None:
+            on_block(block, Fluency(bits[block : block + 1].copy(), sizes[block : block + 1]))
+        if progress is not None:
+            progress.advance(float(len(tokens)))
+    return Fluency(bits, sizes)
+
+
+def _bits(model: Model, start: tuple[int, ...], tokens: list[int]) -> float:
+    import torch
+
+    total = 0.0
+    room = min(SCORE_TOKENS, model.context) - len(start)
+    for _, piece in split_blocks([tokens], room):
+        ids = torch.tensor([[*start, *piece]], device=model.device)
         with torch.inference_mode():
             logits = model.network(input_ids=ids, use_cache=False).logits[0, len(start) - 1 : -1]
             loss = torch.nn.functional.cross_entropy(
                 logits.float(), ids[0, len(start) :], reduction="sum"
             )
-        bits[block] += float(loss) / np.log(2)
-        if progress is not None:
-            progress.advance(float(len(tokens)))
-    return Fluency(bits, np.array([len(text.encode()) for text in texts], dtype=np.int64))
+        total += float(loss) / math.log(2)
+    return total
 
 
 def _start_token(model: Model) -> tuple[int, ...]:

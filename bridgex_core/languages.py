@@ -136,8 +136,9 @@ class Register:
     def __init__(self, languages: Iterable[Language]) -> None:
         self._languages: dict[str, Language] = {}
         for language in languages:
-            if self._languages.setdefault(language.code, language) is not language:
-                raise InputError(f"The code {language.code} is given to two languages.")
+            if language.code in self._languages:
+                raise InputError(f"Two languages have the code {language.code}: take one out.")
+            self._languages[language.code] = language
 
     def __iter__(self) -> Iterator[Language]:
         return iter(self._languages.values())
@@ -216,6 +217,8 @@ class Register:
         ['Ayacucho Quechua']
         """
         key = _normalised(query)
+        if not key:
+            return tuple(self)
         best: dict[str, tuple[int, int]] = {}
         for name, languages in self._by_name.items():
             rank = _rank(key, name)
@@ -223,12 +226,9 @@ class Register:
                 continue
             for code in (language.code for language in languages):
                 best[code] = min((rank, len(name)), best.get(code, (rank, len(name))))
-        if not key:
-            return tuple(self)
         if best:  # the sort is stable: equals stay in the register's order
-            return tuple(
-                self[c] for c in sorted(filter(best.__contains__, self.codes), key=best.__getitem__)
-            )
+            found = [code for code in self.codes if code in best]
+            return tuple(self[code] for code in sorted(found, key=best.__getitem__))
         return self._nearest(key, 3, cutoff=0.7)
 
     def _nearest(self, key: str, count: int, cutoff: float = 0.0) -> tuple[Language, ...]:
@@ -291,7 +291,7 @@ def add_language(
         "name": name,
         "autonym": autonym,
         "script": script,
-        "text": str(text.expanduser().absolute()),
+        "text": str(text.absolute()),
         "direction": direction,
         "family": family,
         "aliases": list(aliases) or None,
@@ -350,7 +350,7 @@ def _own_language(table: dict[str, Any], path: Path) -> Language:
         aliases=tuple(table.get("aliases", ())),
         udhr="",
         cldr="",
-        text=path.absolute().parent / Path(table["text"]).expanduser(),
+        text=path.absolute().parent / table["text"],
     )
 
 

@@ -40,7 +40,15 @@ from bridgex_core.entries import (
 )
 from bridgex_core.errors import InputError
 
-__all__ = ["Entry", "Store", "default_store", "entry_key", "open_store", "software_versions"]
+__all__ = [
+    "Entry",
+    "LockedError",
+    "Store",
+    "default_store",
+    "entry_key",
+    "open_store",
+    "software_versions",
+]
 
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
@@ -87,6 +95,10 @@ def default_store() -> Store:
 def open_store(path: str | Path | None) -> Store:
     """The store at ``path`` over the bundled results; the default one for None."""
     return default_store() if path is None else Store(path, bundled=_PACKAGE / "data" / "results")
+
+
+class LockedError(InputError):
+    """Another process holds a lock."""
 
 
 class Store:
@@ -210,7 +222,7 @@ class Store:
     def lock(self, name: str, timeout: float = 10.0) -> Iterator[None]:
         """Hold the lock ``name`` among all processes of this store.
 
-        ``InputError`` when another holds it for longer than ``timeout`` seconds.
+        ``LockedError``, an ``InputError``, when another holds it longer than ``timeout`` seconds.
         """
         path = self.root / "locks" / f"{_checked_name(name)}.lock"
         lock = FileLock(path, timeout=max(timeout, 0.0))
@@ -219,7 +231,7 @@ class Store:
             try:
                 lock.acquire()
             except Timeout:
-                raise InputError(
+                raise LockedError(
                     f"Another process has been working on '{name}' in the store {self.root} for "
                     f"over {timeout:g} s: wait until it ends, or cancel it, and try again."
                 ) from None

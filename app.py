@@ -1,0 +1,24 @@
+"""BridgeX Explorer's dashboard: `streamlit run app.py`, or `make app`."""
+
+import streamlit as st
+
+from bridgex_core.errors import InputError
+from pages.parts import sidebar, state, words
+
+st.set_page_config("BridgeX Explorer", ":material/hub:", "wide", 288)
+page = st.navigation(
+    [
+        st.Page("pages/spectrum.py", title="Spectrum", icon=":material/grid_on:", default=True),
+        st.Page("pages/library.py", title="Library", icon=":material/library_books:"),
+    ],
+    position="top",
+)
+try:
+    state.restore()
+    st.session_state["scene"] = sidebar.choose()
+    state.publish()
+    for problem in state.problems():
+        st.warning(words.plain(problem))
+    page.run()
+except InputError as error:
+    st.error(words.plain(error))

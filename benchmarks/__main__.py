@@ -1,0 +1,11 @@
+"""Run every benchmark; exit 1 when a promised ratio is missed."""
+
+import sys
+
+from benchmarks import collection, spectra
+from benchmarks.measure import Report
+
+report = Report()
+spectra.main(report)
+collection.main(report)
+sys.exit(report.finish())

@@ -1,0 +1,139 @@
+"""Collection against the bare forward pass and against TransformerLens."""
+
+from __future__ import annotations
+
+import resource
+import statistics
+import subprocess
+import sys
+from typing import Any
+
+import numpy as np
+import torch
+
+from benchmarks.measure import Report, median_ratio, paired
+from bridgex_core.activations import ActivationStats, TokenBatch, batches, collect, run_body
+from bridgex_core.corpora import udhr
+from bridgex_core.model_sources import find_model
+from bridgex_core.models import Model, load
+from bridgex_core.store import default_store
+
+BLOCKS = 8  # articles of the UDHR, about 1,000 tokens
+
+
+def tokens_of(model: Model, texts: tuple[str, ...]) -> list[TokenBatch]:
+    """The batches that collection makes of a text."""
+    ids = [model.encode(text) for text in texts]
+    return list(batches(ids, bos=model.bos, pad=model.tokenizer.pad_token_id or 0))
+
+
+def against_bare_forward(report: Report, model: Model) -> None:
+    """Collection keeps at least 0.90 of the bare body's tokens a second."""
+    texts = udhr().text("fin_Latn").blocks[:BLOCKS]
+    prepared = tokens_of(model, texts)
+
+    def bare() -> None:
+        with torch.inference_mode():
+            for batch in prepared:
+                run_body(model, batch)
+
+    rows = paired([bare, lambda: collect(model, texts)], rounds=7)
+    tokens = collect(model, texts).tokens
+    rate = tokens / statistics.median(row[1] for row in rows)
+    report.note(f"collection in {model.dtype_name}: {rate:,.0f} tokens/s")
+    report.promise(
+        f"collection / bare forward, tokens/s, {model.dtype_name}",
+        median_ratio(rows, 0, 1),
+        at_least=0.90,
+    )
+
+
+def against_transformer_lens(report: Report, model: Model) -> None:
+    """At least 3 times its `run_with_cache` as documented, and faster than it at its leanest."""
+    from transformer_lens.model_bridge import TransformerBridge
+
+    twin = load(model.source, dtype=model.dtype_name)  # the bridge rewires the network it is given
+    bridge = TransformerBridge.boot_transformers(
+        str(model.source.path),
+        hf_model=twin.network,
+        tokenizer=twin.tokenizer,
+        dtype=model.dtype,
+        device="cpu",
+    )
+    texts = udhr().text("fin_Latn").blocks[:BLOCKS]
+    prepared = tokens_of(model, texts)
+
+    def gates(name: str) -> bool:
+        return name.endswith("mlp.gate.hook_out")
+
+    def cached(**options: Any) -> None:
+        act = torch.nn.functional.gelu
+        with torch.inference_mode():
+            for batch in prepared:
+                _, cache = bridge.run_with_cache(
+                    torch.from_numpy(batch.ids), names_filter=gates, **options
+                )
+                for name, gate in cache.items():
+                    counts = (act(gate, approximate="tanh") > 0).sum((0, 1))
+                    assert counts.any(), name
+
+    rows = paired([cached, lambda: cached(logits_to_keep=1), lambda: collect(model, texts)], 3)
+    report.promise(
+        f"collection / TransformerLens run_with_cache, {model.dtype_name}",
+        median_ratio(rows, 0, 2),
+        at_least=3.0,
+    )
+    report.promise(
+        f"collection / TransformerLens at its leanest, {model.dtype_name}",
+        median_ratio(rows, 1, 2),
+        at_least=1.0,
+    )
+
+
+def peak_memory_is_flat(report: Report) -> None:
+    """8 times the text costs at most 5 % more memory above the loaded model."""
+    once, eightfold = (_peak(times) for times in (1, 8))
+    report.note(f"peak above the loaded model: {once / 2**20:.0f} MiB, {eightfold / 2**20:.0f} MiB")
+    report.promise("peak memory, 8 times the text / once", eightfold / once, at_most=1.05)
+
+
+def _peak(times: int) -> int:
+    """Peak bytes above the loaded model in a fresh process."""
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.collection", str(times)],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    return int(done.stdout.split()[-1])
+
+
+def _measure_peak(times: int) -> None:
+    model = load(find_model(None, default_store().root))
+    warm_up = collect(model, ["All human beings are born free and equal."])
+    assert isinstance(warm_up, ActivationStats)
+    base = _resident()
+    texts = [block * times for block in udhr().text("fin_Latn").blocks[:BLOCKS]]
+    stats = collect(model, texts)
+    assert np.isfinite(stats.sums).all()
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - base)
+
+
+def _resident() -> int:
+    import psutil
+
+    return int(psutil.Process().memory_info().rss)
+
+
+def main(report: Report) -> None:
+    """All of it, for float32 and bfloat16."""
+    source = find_model(None, default_store().root)
+    for dtype in ("float32", "bfloat16"):
+        model = load(source, dtype=dtype)
+        against_bare_forward(report, model)
+        against_transformer_lens(report, model)
+    peak_memory_is_flat(report)
+
+
+if __name__ == "__main__":
+    _measure_peak(int(sys.argv[1]))

@@ -1,0 +1,85 @@
+"""Arguments that commands have in common."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any, NoReturn
+
+from bridgex_core.corpora import UDHR
+from bridgex_core.embedded import DEFAULT_MODEL
+from bridgex_core.errors import InputError
+from bridgex_core.models import DTYPES
+
+Arguments = argparse._ActionsContainer
+"""A parser or a group of its arguments."""
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser that tells a usage error in one line, and takes no abbreviated options."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**{"allow_abbrev": False, **settings})
+
+    def error(self, message: str) -> NoReturn:
+        """Raise an InputError, which `main` prints."""
+        sentence = f"{message[0].upper()}{message[1:]}".rstrip(".")
+        raise InputError(f"{sentence}; see `{self.prog} --help`.")
+
+
+def add_common(parser: Arguments) -> None:
+    """--store and --json, which every command has."""
+    group = parser.add_argument_group("common")
+    group.add_argument(
+        "--store",
+        metavar="DIR",
+        help="where models and results are kept (default: BRIDGEX_STORE, else cache/)",
+    )
+    group.add_argument("--json", action="store_true", help="print the result as JSON")
+
+
+def add_seed(parser: Arguments) -> None:
+    """--seed, where something is drawn at random."""
+    parser.add_argument(
+        "--seed",
+        type=_seed,
+        default=0,
+        metavar="N",
+        help="seed of everything random (default: %(default)s)",
+    )
+
+
+def add_model(parser: Arguments) -> None:
+    """--model."""
+    parser.add_argument(
+        "--model",
+        metavar="NAME|PATH|HUB",
+        help="an embedded model, a folder, or a hub name organisation/model "
+        f"(default: {DEFAULT_MODEL})",
+    )
+
+
+def add_corpus(parser: Arguments) -> None:
+    """--corpus."""
+    parser.add_argument(
+        "--corpus",
+        metavar="SPEC",
+        default=UDHR,
+        help="udhr, or a folder with swh_Latn.txt and the like or in FLORES-200's layout "
+        "(default: %(default)s)",
+    )
+
+
+def add_dtype(parser: Arguments) -> None:
+    """--dtype."""
+    parser.add_argument(
+        "--dtype",
+        choices=DTYPES,
+        help="number format of the model's computation (default: float32 for embedded models, "
+        "else auto: what this machine is faster in, or what is stored already)",
+    )
+
+
+def _seed(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of 0 or more")
+    return int(text)

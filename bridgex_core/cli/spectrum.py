@@ -1,0 +1,288 @@
+"""``spectrum``: the overlap of languages' neurons, from stored statistics."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bridgex_core.activations import ActivationStats
+from bridgex_core.cli import collect
+from bridgex_core.cli.output import decimal, print_json, print_table, write_file
+from bridgex_core.cli.parser import add_common, add_corpus, add_dtype, add_model, add_seed
+from bridgex_core.cli.workspace import (
+    STUDY,
+    Workspace,
+    add_languages,
+    asked_dtype,
+    chosen_languages,
+    collect_command,
+    open_workspace,
+)
+from bridgex_core.collection import Collection, missing, stored_statistics
+from bridgex_core.errors import InputError
+from bridgex_core.languages import Language
+from bridgex_core.neurons import SELECTIONS, TIES, ActivationTable, layer_band, set_size
+from bridgex_core.progress import terminal_reporter
+from bridgex_core.spectrum import (
+    DEFAULT,
+    METRICS,
+    ORDERINGS,
+    OverlapMatrix,
+    Reliability,
+    SpectrumSettings,
+    order_languages,
+    spectrum,
+    split_half,
+)
+
+GIVEN = "given"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The settings, the order, the files to write, and the common options."""
+    add_settings(parser)
+    parser.add_argument(
+        "--order",
+        choices=(*ORDERINGS, GIVEN),
+        default="clustering",
+        help="order of the languages in every output (default: %(default)s)",
+    )
+    parser.add_argument("--csv", type=Path, metavar="FILE", help="write the matrix")
+    parser.add_argument("--html", type=Path, metavar="FILE", help="write the heatmap as a page")
+    parser.add_argument(
+        "--graphml",
+        type=Path,
+        metavar="FILE",
+        help="write the graph of the languages, cut at the highest threshold that connects them",
+    )
+    add_common(parser)
+
+
+def add_settings(parser: argparse.ArgumentParser) -> None:
+    """Which statistics, and how a spectrum is read off them; `measure` reads these arguments."""
+    add_languages(parser, default=STUDY)
+    settings = parser.add_argument_group("settings")
+    settings.add_argument(
+        "--metric",
+        choices=METRICS,
+        default=DEFAULT.metric,
+        help="what a cell is (default: %(default)s)",
+    )
+    settings.add_argument(
+        "--selection",
+        choices=SELECTIONS,
+        default=DEFAULT.selection,
+        help="whether a language's neurons are the most active, as in the paper, or the most "
+        "active relative to the other languages (default: %(default)s)",
+    )
+    settings.add_argument(
+        "--top-rate",
+        type=_number,
+        default=DEFAULT.top_rate,
+        metavar="SHARE",
+        help="share of all neurons that each language gets (default: %(default)s)",
+    )
+    settings.add_argument(
+        "--layers",
+        type=_band,
+        default=DEFAULT.band,
+        metavar="LOW:HIGH",
+        help="layers to compare, as fractions of the depth "
+        f"(default: {DEFAULT.band[0]}:{DEFAULT.band[1]})",
+    )
+    settings.add_argument(
+        "--ties",
+        choices=TIES,
+        default=DEFAULT.ties,
+        help="neurons at the threshold: break the tie by mean activation, or include them all "
+        "(default: %(default)s)",
+    )
+    add_seed(settings)
+    statistics = parser.add_argument_group("statistics")
+    add_model(statistics)
+    add_corpus(statistics)
+    add_dtype(statistics)
+    statistics.add_argument(
+        "--collect", action="store_true", help="compute what is not stored yet, then go on"
+    )
+
+
+def run(args: argparse.Namespace) -> None:
+    """Print the matrix and write it to the files that were asked for."""
+    measured = measure(args)
+    matrix, languages = _ordered(measured, args.order)
+    _write_files(args, matrix, languages)
+    reliability = _reliability(measured)
+    if args.json:
+        print_json(
+            {
+                **measured.head(),
+                "order": args.order,
+                "languages": matrix.languages,
+                "layers": matrix.layers,
+                "values": matrix.values,
+                "shared": matrix.shared,
+                "sizes": matrix.sizes,
+                "tokens": [measured.stats[code].tokens for code in matrix.languages],
+                "reliability": None if reliability is None else vars(reliability),
+            }
+        )
+    else:
+        _print(measured, matrix, reliability)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A spectrum with what it was computed from."""
+
+    collection: Collection
+    languages: tuple[Language, ...]
+    stats: Mapping[str, ActivationStats]
+    matrix: OverlapMatrix
+
+    def head(self) -> dict[str, Any]:
+        """How it was made, as JSON."""
+        settings = self.matrix.settings
+        return {
+            "model": self.collection.source.name,
+            "corpus": self.collection.corpus.name,
+            "dtype": self.collection.dtype,
+            "settings": {
+                "metric": settings.metric,
+                "selection": settings.selection,
+                "top_rate": settings.top_rate,
+                "ties": settings.ties,
+                "layers": settings.band,
+            },
+        }
+
+
+def measure(args: argparse.Namespace) -> Measured:
+    """The spectrum that the arguments of `add_settings` ask for.
+
+    Raises
+    ------
+    InputError
+        A setting out of range, or languages without statistics (with the command to run).
+    """
+    workspace = open_workspace(args)
+    languages = chosen_languages(args, workspace.register)
+    settings = SpectrumSettings(
+        metric=args.metric,
+        selection=args.selection,
+        top_rate=args.top_rate,
+        ties=args.ties,
+        band=args.layers,
+    )
+    _check(settings, languages, workspace)
+    collection, stats = _statistics(args, workspace, [language.code for language in languages])
+    matrix = spectrum(ActivationTable.of(stats), settings)
+    return Measured(collection, languages, stats, matrix)
+
+
+def _check(settings: SpectrumSettings, languages: Sequence[Language], workspace: Workspace) -> None:
+    """Refuse before a long computation what would be refused after it."""
+    if len(languages) < 2:
+        raise InputError("A spectrum compares languages: name at least two.")
+    if workspace.source.neurons:
+        layer_band(workspace.source.layers, settings.band)
+        set_size(workspace.source.neurons, settings.top_rate)
+
+
+def _statistics(
+    args: argparse.Namespace, workspace: Workspace, codes: Sequence[str]
+) -> tuple[Collection, dict[str, ActivationStats]]:
+    """Statistics of every language, collected first if that was asked for."""
+    dtype = asked_dtype(args, workspace.source)
+    collection = workspace.stored_collection(dtype, codes)
+    if args.collect and (lacking := missing(workspace.store, collection, codes)):
+        if len(lacking) == len(codes):
+            collection = workspace.collection(collect.resolve_dtype(dtype, workspace.source, None))
+        collect.compute(workspace, collection, codes, report=terminal_reporter(sys.stderr))
+    stats = stored_statistics(workspace.store, collection, codes)
+    lacking = tuple(code for code in codes if code not in stats)
+    if lacking:
+        command = collect_command(args, lacking, collection.dtype if stats else args.dtype)
+        raise InputError(
+            f"There are no statistics of {', '.join(lacking)} yet: run `{command}`, or add "
+            "--collect."
+        )
+    return collection, stats
+
+
+def _ordered(measured: Measured, by: str) -> tuple[OverlapMatrix, tuple[Language, ...]]:
+    if by == GIVEN:
+        return measured.matrix, measured.languages
+    order = order_languages(measured.matrix, measured.languages, by).order
+    return measured.matrix.reorder(order), tuple(measured.languages[i] for i in order)
+
+
+def _reliability(measured: Measured) -> Reliability | None:
+    """Split-half reliability; None where the texts cannot be halved."""
+    try:
+        return split_half(measured.stats, measured.matrix.settings)
+    except InputError:
+        return None
+
+
+def _write_files(
+    args: argparse.Namespace, matrix: OverlapMatrix, languages: Sequence[Language]
+) -> None:
+    if args.csv:
+        write_file(args.csv, matrix.to_frame().to_csv().encode())
+    if args.graphml:
+        from bridgex_core.language_graph import graphml, language_graph, suggested_threshold
+
+        graph = language_graph(
+            matrix.values,
+            matrix.languages,
+            threshold=suggested_threshold(matrix.values),
+            seed=args.seed,
+        )
+        write_file(args.graphml, graphml(graph))
+
+
+def _print(measured: Measured, matrix: OverlapMatrix, reliability: Reliability | None) -> None:
+    places = 0 if matrix.settings.metric == "count" else 3
+    rows = [
+        (code, *(decimal(value, places).rjust(8) for value in row))
+        for code, row in zip(matrix.languages, matrix.values, strict=True)
+    ]
+    print_table(("", *matrix.languages), rows)
+    settings = matrix.settings
+    print(
+        f"\n{settings.metric}, {settings.selection} neurons, top rate {settings.top_rate:g}, "
+        f"layers {matrix.layers.start} to {matrix.layers.stop - 1}; "
+        f"{measured.collection.source.title} in {measured.collection.dtype}, "
+        f"{measured.collection.corpus.title}"
+    )
+    if reliability is not None:
+        print(
+            f"Split-half reliability {decimal(reliability.rho)}; "
+            f"{decimal(reliability.corrected)} for the whole text (Spearman-Brown)"
+        )
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a number such as 0.01, which is 1 %"
+        ) from None
+
+
+def _band(text: str) -> tuple[float, float]:
+    low, _, high = text.partition(":")
+    try:
+        band = float(low), float(high)
+    except ValueError:
+        band = math.nan, math.nan
+    if math.isnan(sum(band)):
+        raise argparse.ArgumentTypeError(f"{text!r} is not two fractions such as 0.3:0.7")
+    return band

@@ -1,0 +1,112 @@
+"""What commands work on: the store, the register, a corpus, a model, and statistics of them."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bridgex_core.collection import Collection, missing
+from bridgex_core.corpora import UDHR, Corpus, open_corpus
+from bridgex_core.embedded import EMBEDDED
+from bridgex_core.errors import InputError
+from bridgex_core.languages import STUDY_LANGUAGES, Language, Register, register
+from bridgex_core.model_sources import ModelSource, find_model
+from bridgex_core.models import DTYPES
+from bridgex_core.store import Store, open_store
+
+STUDY = "study"
+USER_LANGUAGES = "languages.toml"
+FIXED_DTYPES = tuple(dtype for dtype in DTYPES if dtype != "auto")
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """The things that --store, --corpus and --model name.
+
+    Attributes
+    ----------
+    store : where results are.
+    register : the bundled languages and those of the store's languages.toml.
+    corpus : the texts.
+    source : the model.
+    """
+
+    store: Store
+    register: Register
+    corpus: Corpus
+    source: ModelSource
+
+    def collection(self, dtype: str) -> Collection:
+        """The statistics of this model on this corpus in a number format."""
+        return Collection(self.source, self.corpus, dtype)
+
+    def stored_collection(self, dtype: str, codes: Sequence[str]) -> Collection:
+        """The same; for ``auto`` in the format in which most of the languages are stored."""
+        formats = FIXED_DTYPES if dtype == "auto" else (dtype,)
+        return min(
+            (self.collection(name) for name in formats),
+            key=lambda one: len(missing(self.store, one, codes)),
+        )
+
+
+def open_workspace(args: argparse.Namespace) -> Workspace:
+    """The workspace of a command's arguments.
+
+    Raises
+    ------
+    InputError
+        A store, corpus or model that is not there, or a hub model that was never fetched.
+    """
+    store, languages = open_register(args)
+    source = find_model(args.model, store.root)
+    if not source.fingerprint:
+        raise InputError(f"The model {source.title} is not on this machine. {source.how_to_get}")
+    return Workspace(store, languages, open_corpus(args.corpus, register=languages), source)
+
+
+def open_register(args: argparse.Namespace) -> tuple[Store, Register]:
+    """The store, and the register with the languages that its user added."""
+    store = open_store(args.store)
+    return store, register(store.root / USER_LANGUAGES)
+
+
+def chosen_languages(args: argparse.Namespace, languages: Register) -> tuple[Language, ...]:
+    """The languages of --languages, resolved, in the order given."""
+    if args.languages == STUDY:
+        return tuple(languages[code] for code in STUDY_LANGUAGES)
+    names = [name.strip() for name in args.languages.split(",") if name.strip()]
+    if not names:
+        raise InputError("--languages names no language: give codes such as swh_Latn,eng_Latn.")
+    return languages.resolve_all(names)
+
+
+def add_languages(parser: argparse.ArgumentParser, *, default: str | None) -> None:
+    """--languages, which must be given where there is no default."""
+    parser.add_argument(
+        "--languages",
+        metavar="A,B,…",
+        required=default is None,
+        default=default,
+        help="FLORES-200 codes or names, with commas between them; `study` stands for the 15 "
+        "languages of the paper" + (" (default: %(default)s)" if default else ""),
+    )
+
+
+def asked_dtype(args: argparse.Namespace, source: ModelSource) -> str:
+    """--dtype, or what it is where it was left out."""
+    return args.dtype or ("float32" if source.name in EMBEDDED else "auto")
+
+
+def collect_command(args: argparse.Namespace, codes: Sequence[str], dtype: str | None) -> str:
+    """The command that computes the statistics of these languages."""
+    options = {
+        "--languages": ",".join(codes),
+        "--model": args.model,
+        "--corpus": args.corpus if args.corpus != UDHR else None,
+        "--dtype": dtype,
+        "--store": args.store,
+    }
+    words = [word for name, value in options.items() if value for word in (name, value)]
+    return shlex.join(["python", "-m", "bridgex_core", "collect", *words])

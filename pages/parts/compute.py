@@ -1,0 +1,173 @@
+"""Languages that are not computed yet: what they take, a button, and the jobs that compute them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+
+from bridgex_core import jobs
+from bridgex_core.collection import STATISTICS, missing
+from bridgex_core.jobs import Job
+from bridgex_core.progress import time_left
+from pages.parts import results, state, words
+from pages.parts.messages import told
+from pages.parts.results import Scene
+
+_WATCHED = "watched_jobs"
+_STOPPED = {"interrupted": "was interrupted", "cancelled": "was cancelled", "failed": "failed"}
+
+
+def draw(scene: Scene) -> DeltaGenerator | None:
+    """The panel above the picture, where there is anything to say.
+
+    Returns the place for :func:`tell_plan`, or None where there is nothing to plan.
+    """
+    todo = missing(scene.store, scene.collection, scene.languages)
+    known = jobs.jobs(scene.store)
+    running = [job for job in known if job.active]
+    stopped = [job for job in known if _can_go_on(scene, job)]
+    if not (todo or running or stopped):
+        return None
+    with st.container(border=True):
+        if running:
+            st.session_state[_WATCHED] = {job.id for job in running}
+            st.fragment(told(_progress), run_every=1.0)(scene, todo)
+            return None
+        for job in stopped:
+            _offer_to_go_on(scene, job)
+        if not todo:
+            return None
+        _offer(scene, todo)
+        return st.empty()
+
+
+def tell_plan(scene: Scene, place: DeltaGenerator) -> None:
+    """What the computation takes, told after the picture is drawn: asking the machine is slow."""
+    todo = missing(scene.store, scene.collection, scene.languages)
+    keys = tuple(
+        (code, scene.collection.key(STATISTICS, scene.collection.corpus.text(code)))
+        for code in todo
+    )
+    with place:
+        st.caption(words.plain(results.plan(keys, scene).sentence()))
+
+
+def _offer(scene: Scene, todo: Sequence[str]) -> None:
+    source = scene.collection.source
+    unmeasured = set(results.statistics(scene).languages)
+    languages = scene.named(todo)
+    names = words.listed([words.plain(language.name) for language in languages])
+    lacking = sum(code not in unmeasured for code in todo)
+    rest = f"The picture shows the other {words.counted(len(unmeasured), 'language')}."
+    what = "not computed yet" if lacking else "lacking its bits per byte only"
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown(
+            f"**{words.counted(len(todo), 'language')} {what}:** {names}. "
+            + (rest if lacking and unmeasured else ""),
+            width="stretch",
+        )
+        st.button(
+            f"Compute {words.counted(len(todo), 'language')}",
+            type="primary",
+            icon=":material/play_arrow:",
+            disabled=not source.installed,
+            on_click=_start,
+            args=(scene, tuple(todo)),
+            key="compute",
+        )
+        st.button(
+            "Leave out", on_click=_leave_out, args=(scene, tuple(todo)), key="leave_out"
+        )
+    if not source.installed:
+        st.caption(
+            f"{words.plain(source.title)} is not installed. {words.plain(source.how_to_get)}"
+        )
+
+
+def _start(scene: Scene, todo: Sequence[str]) -> None:
+    collection = scene.collection
+    title = f"{collection.source.title}: {words.counted(len(todo), 'language')}"
+    argv = [
+        *("collect", "--model", collection.source.name),
+        *("--corpus", collection.corpus.name),
+        *("--languages", ",".join(todo)),
+        *("--dtype", collection.dtype),
+    ]
+    told(jobs.start)(scene.store, title, argv)  # type: ignore[arg-type]
+
+
+def _leave_out(scene: Scene, todo: Sequence[str]) -> None:
+    state.put(languages=tuple(code for code in scene.languages if code not in todo))
+
+
+def _progress(scene: Scene, todo: Sequence[str]) -> None:
+    """Every second: how far the running jobs are."""
+    known = {job.id: job for job in jobs.jobs(scene.store)}
+    for job in known.values():
+        if job.active:
+            _show(scene, job)
+    ended = [known[one] for one in st.session_state[_WATCHED] if one in known]
+    ended = [job for job in ended if not job.active]
+    if ended or missing(scene.store, scene.collection, scene.languages) != tuple(todo):
+        for job in ended:
+            if job.state == "done":
+                st.toast(f"{words.plain(job.title)}: computed.", icon=":material/check:")
+        results.manifests.clear()
+        st.rerun()
+
+
+def _show(scene: Scene, job: Job) -> None:
+    left = time_left(job.eta_seconds)
+    parts = [job.title, job.message or job.state, left, f"{job.fraction:.0%}"]
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.progress(job.fraction, " · ".join(words.plain(part) for part in parts if part))
+        st.button(
+            "Cancel",
+            icon=":material/stop:",
+            help="Stops after the part in hand; what is finished is kept.",
+            disabled=job.message == "stopping",
+            on_click=jobs.cancel,
+            args=(scene.store, job.id),
+            key=f"cancel_{job.id}",
+        )
+
+
+def _can_go_on(scene: Scene, job: Job) -> bool:
+    """Whether a job stopped before it had computed what it was to compute for this collection."""
+    options = dict(zip(job.argv[1::2], job.argv[2::2], strict=False))
+    collection = scene.collection
+    if job.state not in _STOPPED or job.argv[0] != "collect":
+        return False
+    about = (options.get("--model"), options.get("--corpus"), options.get("--dtype"))
+    if about != (collection.source.name, collection.corpus.name, collection.dtype):
+        return False
+    there = set(collection.corpus.languages())
+    codes = [code for code in options.get("--languages", "").split(",") if code in there]
+    return bool(missing(scene.store, collection, codes))
+
+
+def _offer_to_go_on(scene: Scene, job: Job) -> None:
+    how = f"{_STOPPED[job.state]} at {job.fraction:.0%}"
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown(
+            f"**{words.plain(job.title)}** {how}. {words.plain(job.error)}", width="stretch"
+        )
+        st.button(
+            "Go on",
+            type="primary",
+            icon=":material/resume:",
+            on_click=jobs.resume,
+            args=(scene.store, job.id),
+            key=f"resume_{job.id}",
+        )
+        st.button(
+            "Forget",
+            help="Take it off this list; what it finished stays.",
+            on_click=jobs.forget,
+            args=(scene.store, job.id),
+            key=f"forget_{job.id}",
+        )
+
+

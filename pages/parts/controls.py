@@ -1,0 +1,88 @@
+"""How the spectrum is read: one row of controls above the picture."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from bridgex_core.errors import InputError
+from bridgex_core.neurons import layer_band
+from bridgex_core.spectrum import DEFAULT, METRICS, ORDERINGS, PAPER
+from pages.parts import state, words
+
+
+def draw(depth: int) -> None:
+    """The row of controls; ``depth`` is the model's number of layers."""
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+        st.selectbox(
+            "Metric",
+            METRICS,
+            format_func=words.METRICS.__getitem__,
+            help=words.METRIC_HELP,
+            width=190,
+            **state.widget("metric"),
+        )
+        st.selectbox(
+            "Neurons",
+            list(words.SELECTIONS),
+            format_func=words.SELECTIONS.__getitem__,
+            help=words.SELECTION_HELP,
+            width=150,
+            **state.widget("selection"),
+        )
+        st.select_slider(
+            "Top rate",
+            sorted({*state.RATES, state.get("rate")}),
+            format_func=words.percent,
+            help="The share of all the model's neurons that stands for each language.",
+            width=140,
+            **state.widget("rate"),
+        )
+        _layers(depth)
+        st.selectbox(
+            "Order",
+            ORDERINGS,
+            format_func=words.ORDERINGS.__getitem__,
+            width=130,
+            **state.widget("order"),
+        )
+
+
+def presets() -> None:
+    """Buttons for the two settings with a name."""
+    now = state.settings()
+    for label, settings, told in (
+        ("Default", DEFAULT, "What agrees best with itself and with typology on this model."),
+        ("The paper's settings", PAPER, "Jaccard overlap of the 1 % most active neurons."),
+    ):
+        st.button(
+            label,
+            help=told,
+            type="secondary" if now != settings else "primary",
+            on_click=state.put_settings,
+            args=(settings,),
+        )
+
+
+def _layers(depth: int) -> None:
+    if depth < 2:
+        return
+    try:
+        layer_band(depth, state.get("layers"))
+    except InputError:  # the band of a link or of another model holds no layer of this one
+        state.put(layers=DEFAULT.band)
+    st.slider(
+        "Layers",
+        0,
+        depth - 1,
+        help="Only neurons of these layers are compared; 0 is next to the input.",
+        width=170,
+        **state.widget(
+            "layers",
+            shown=lambda band: _ends(layer_band(depth, band)),
+            meant=lambda ends: (ends[0] / depth, (ends[1] + 1) / depth),
+        ),
+    )
+
+
+def _ends(layers: range) -> tuple[int, int]:
+    return layers[0], layers[-1]

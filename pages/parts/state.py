@@ -1,0 +1,235 @@
+"""What a reader sees, kept in the session and in the page's link.
+
+A field's value lives in the session under its own name, not under its widget's key: widgets that
+are not drawn lose their state, these values do not. Streamlit can bind a widget to the link by
+itself, but drops what it cannot read without a word, and writes labels instead of codes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import streamlit as st
+
+from bridgex_core.corpora import UDHR, open_corpus
+from bridgex_core.embedded import DEFAULT_MODEL
+from bridgex_core.errors import InputError
+from bridgex_core.model_sources import find_model
+from bridgex_core.neurons import SELECTIONS, TIES, layer_band
+from bridgex_core.spectrum import DEFAULT, METRICS, ORDERINGS, SpectrumSettings
+from bridgex_core.typology import TYPOLOGY_KINDS
+from pages.parts import results, words
+
+DTYPES = ("float32", "bfloat16")
+VIEWS = tuple(words.VIEWS)
+RATES = (0.002, 0.003, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.03, 0.05, 0.075, 0.1)
+
+
+@dataclass(frozen=True)
+class Field:
+    """One thing that a link says.
+
+    Attributes
+    ----------
+    default : what a link does not mention.
+    read : text of the link → value; ``InputError`` tells what is wrong with it.
+    show : value → text of the link.
+    """
+
+    default: Any
+    read: Callable[[str], Any]
+    show: Callable[[Any], str] = str
+
+
+def _one_of(options: Sequence[str]) -> Callable[[str], str]:
+    def read(text: str) -> str:
+        if text not in options:
+            raise InputError(f"'{text}' is none of {', '.join(options)}.")
+        return text
+
+    return read
+
+
+def _model(text: str) -> str:
+    return find_model(text, results.store().root).name
+
+
+def _corpus(text: str) -> str:
+    return open_corpus(text, register=results.register()).name
+
+
+def _languages(text: str) -> tuple[str, ...]:
+    known = set(results.languages_of(st.session_state["corpus"]))
+    codes = tuple(language.code for language in results.register().resolve_all(text.split(",")))
+    if lacking := [code for code in codes if code not in known]:
+        raise InputError(f"The corpus has no text in {', '.join(lacking)}.")
+    return codes
+
+
+def _pair(text: str) -> tuple[str, str]:
+    codes = tuple(language.code for language in results.register().resolve_all(text.split(",")))
+    if len(codes) != 2:
+        raise InputError(f"'{text}' is not two languages, such as eng_Latn,deu_Latn.")
+    return codes[0], codes[1]
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise InputError(f"'{text}' is not a number.") from None
+
+
+def _rate(text: str) -> float:
+    rate = _number(text)
+    if not RATES[0] <= rate <= RATES[-1]:
+        raise InputError(f"'{text}' is not a share of the neurons from {RATES[0]} to {RATES[-1]}.")
+    return rate
+
+
+def _threshold(text: str) -> float:
+    threshold = _number(text)
+    if not abs(threshold) < 1e6:
+        raise InputError(f"'{text}' is not a similarity.")
+    return threshold
+
+
+def _band(text: str) -> tuple[float, float]:
+    low, _, high = text.partition(":")
+    band = _number(low), _number(high)
+    depth = find_model(st.session_state["model"], results.store().root).layers
+    layer_band(depth or 1000, band)
+    return band
+
+
+def _show_band(band: tuple[float, float]) -> str:
+    # Rounded down: a bound that lies on a layer must not take in the next one.
+    return ":".join(f"{int(1000 * bound + 1e-6) / 1000:g}" for bound in band)
+
+
+FIELDS: dict[str, Field] = {
+    "model": Field(DEFAULT_MODEL, _model),
+    "corpus": Field(UDHR, _corpus),
+    "dtype": Field(DTYPES[0], _one_of(DTYPES)),
+    "languages": Field(None, _languages, ",".join),
+    "metric": Field(DEFAULT.metric, _one_of(METRICS)),
+    "selection": Field(DEFAULT.selection, _one_of(SELECTIONS)),
+    "rate": Field(DEFAULT.top_rate, _rate, "{:g}".format),
+    "ties": Field(DEFAULT.ties, _one_of(TIES)),
+    "layers": Field(DEFAULT.band, _band, _show_band),
+    "order": Field(ORDERINGS[0], _one_of(ORDERINGS)),
+    "view": Field(VIEWS[0], _one_of(VIEWS)),
+    "pair": Field(None, _pair, ",".join),
+    "threshold": Field(None, _threshold, "{:.4g}".format),
+    "typology": Field(TYPOLOGY_KINDS[0], _one_of(TYPOLOGY_KINDS)),
+}
+
+
+def restore() -> None:
+    """Once a session: take over what the link says, and note what it says wrongly."""
+    if "link_problems" in st.session_state:
+        return
+    problems = []
+    for name, field in FIELDS.items():
+        st.session_state[name] = field.default
+        text = st.query_params.get(name)
+        if text is None:
+            continue
+        try:
+            st.session_state[name] = field.read(text)
+        except InputError as error:
+            problems.append(
+                f"The link's {name} cannot be used, so the default is shown instead: {error}"
+            )
+    st.session_state["link_problems"] = problems
+    st.session_state["link_restored"] = _parameters()
+
+
+def problems() -> list[str]:
+    """What the link said wrongly, until the reader changes something."""
+    if st.session_state["link_restored"] != _parameters():
+        st.session_state["link_problems"] = []
+    return list(st.session_state["link_problems"])
+
+
+def publish() -> None:
+    """Make the page's link say what is shown; defaults are left out."""
+    parameters = _parameters()
+    if st.query_params.to_dict() != parameters:
+        st.query_params.from_dict(parameters)
+
+
+def _parameters() -> dict[str, str]:
+    return {
+        name: field.show(st.session_state[name])
+        for name, field in FIELDS.items()
+        if st.session_state[name] != field.default
+    }
+
+
+def get(name: str) -> Any:
+    """A field's value."""
+    return st.session_state[name]
+
+
+def put(**values: Any) -> None:
+    """Set fields; their widgets follow when they are drawn next."""
+    for name, value in values.items():
+        if name not in FIELDS:
+            raise KeyError(name)
+        st.session_state[name] = value
+
+
+def widget(
+    name: str,
+    shown: Callable[[Any], Any] = lambda value: value,
+    meant: Callable[[Any], Any] = lambda value: value,
+) -> dict[str, Any]:
+    """Arguments that tie a widget to a field.
+
+    Parameters
+    ----------
+    name : the field.
+    shown : value → what the widget shows.
+    meant : what the widget shows → value.
+    """
+    key = f"{name}_widget"
+    wanted = shown(st.session_state[name])
+    # Set only when it differs: a value sent back while a slider moves would make it jump.
+    if key not in st.session_state or st.session_state[key] != wanted:
+        st.session_state[key] = wanted
+    return {"key": key, "on_change": _keep, "args": (name, meant)}
+
+
+def _keep(name: str, meant: Callable[[Any], Any]) -> None:
+    st.session_state[name] = meant(st.session_state[f"{name}_widget"])
+
+
+def settle(name: str, options: Iterable[Any]) -> None:
+    """Back to the default where the value is no longer among the options."""
+    if st.session_state[name] not in options:
+        st.session_state[name] = FIELDS[name].default
+
+
+def settings() -> SpectrumSettings:
+    """The spectrum that is asked for."""
+    return SpectrumSettings(
+        metric=get("metric"),
+        selection=get("selection"),
+        top_rate=get("rate"),
+        ties=get("ties"),
+        band=get("layers"),
+    )
+
+
+def put_settings(wanted: SpectrumSettings) -> None:
+    """Ask for a spectrum."""
+    put(
+        metric=wanted.metric,
+        selection=wanted.selection,
+        rate=wanted.top_rate,
+        ties=wanted.ties,
+        layers=wanted.band,
+    )

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from bridgex_core.errors import InputError
-from pages.parts import sidebar, state, words
+from pages.parts import messages, sidebar, state, words
 
 st.set_page_config("BridgeX Explorer", ":material/hub:", "wide", 288)
 page = st.navigation(
@@ -19,6 +19,7 @@ try:
     state.publish()
     for problem in state.problems():
         st.warning(words.plain(problem))
+    messages.tell_failure()
     page.run()
 except InputError as error:
     st.error(words.plain(error))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bz2
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -56,6 +57,24 @@ class Fluency:
     def from_tensors(cls, tensors: Mapping[str, np.ndarray]) -> Fluency:
         """The inverse of :meth:`tensors`."""
         return cls(tensors["bits"], tensors["byte_counts"])
+
+
+def untaught_bits_per_byte(texts: Sequence[str]) -> float:
+    """Bits a UTF-8 byte that bz2 needs: a compressor that knows no language, only this text.
+
+    >>> 0 < untaught_bits_per_byte(["All human beings are born free and equal. " * 9]) < 8
+    True
+    """
+    data = "\n".join(texts).encode()
+    return 8 * len(bz2.compress(data)) / max(len(data), 1)
+
+
+def hardly_known(fluency: Fluency, texts: Sequence[str]) -> bool:
+    """Whether the model writes the text no better than :func:`untaught_bits_per_byte`.
+
+    Then its neurons react to letters rather than to a language, and what they share says little.
+    """
+    return fluency.bits_per_byte >= untaught_bits_per_byte(texts)
 
 
 def score_text(

@@ -41,7 +41,7 @@ class SpectrumSettings:
 
 
 PAPER = SpectrumSettings()
-DEFAULT = SpectrumSettings(metric="jaccard", selection="distinctive", top_rate=0.02)
+DEFAULT = SpectrumSettings(metric="centred", selection="distinctive", top_rate=0.02)
 
 
 @dataclass(frozen=True)
@@ -340,9 +340,10 @@ def _jackknife(
     blocks = min(s.blocks for s in stats.values())
     if blocks < 4:
         return (float("nan"), float("nan"))
+    folded = {code: s.fold(blocks) for code, s in stats.items()}  # the same articles together
     left_out = np.array(
         [
-            spectrum(ActivationTable.of(_without(stats, block)), settings).values[cell]
+            spectrum(ActivationTable.of(_without(folded, block)), settings).values[cell]
             for block in range(blocks)
         ]
     )

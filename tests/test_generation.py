@@ -1,11 +1,13 @@
 """Bits per byte against transformers' own loss."""
 
+import bz2
+
 import numpy as np
 import pytest
 import torch
 
 from bridgex_core.errors import InputError
-from bridgex_core.generation import Fluency, score_text
+from bridgex_core.generation import Fluency, hardly_known, score_text, untaught_bits_per_byte
 from tests.test_activations import TEXTS, build
 
 
@@ -63,3 +65,13 @@ def test_bits_per_byte_and_its_jackknife_by_hand():
 def test_no_text_at_all():
     with pytest.raises(InputError, match="no text"):
         score_text(build("llama"), ["", ""])
+
+
+def test_a_language_is_hardly_known_when_a_compressor_does_as_well():
+    texts = ["All human beings are born free and equal in dignity and rights."] * 3
+    size = len("\n".join(texts).encode())
+    compressed = 8 * len(bz2.compress("\n".join(texts).encode())) / size
+    assert untaught_bits_per_byte(texts) == pytest.approx(compressed)
+    for bits, expected in ((compressed * 1.01, True), (compressed * 0.99, False)):
+        fluency = Fluency(np.array([bits * 100]), np.array([100]))
+        assert hardly_known(fluency, texts) is expected

@@ -32,6 +32,7 @@ from bridgex_core.spectrum import (
     DEFAULT,
     METRICS,
     ORDERINGS,
+    Ordering,
     OverlapMatrix,
     Reliability,
     SpectrumSettings,
@@ -41,6 +42,7 @@ from bridgex_core.spectrum import (
 )
 
 GIVEN = "given"
+HALVES = 2  # blocks that are kept of a language: totals and the split in halves need no more
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -115,8 +117,18 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Print the matrix and write it to the files that were asked for."""
     measured = measure(args)
-    matrix, languages = _ordered(measured, args.order)
-    _write_files(args, matrix, languages)
+    ordering = (
+        Ordering(tuple(range(len(measured.languages))))
+        if args.order == GIVEN
+        else order_languages(measured.matrix, measured.languages, args.order)
+    )
+    matrix = measured.matrix.reorder(ordering.order)
+    if args.csv:
+        write_file(args.csv, matrix.to_frame().to_csv().encode())
+    if args.html:
+        write_file(args.html, _page(measured, matrix, ordering))
+    if args.graphml:
+        write_file(args.graphml, _graph(matrix, args.seed))
     reliability = _reliability(measured)
     if args.json:
         print_json(
@@ -204,7 +216,11 @@ def _statistics(
         if len(lacking) == len(codes):
             collection = workspace.collection(collect.resolve_dtype(dtype, workspace.source, None))
         collect.compute(workspace, collection, codes, report=terminal_reporter(sys.stderr))
-    stats = stored_statistics(workspace.store, collection, codes)
+    stats = {
+        code: one.fold(HALVES)
+        for wanted in codes  # one at a time, since whole they take much memory
+        for code, one in stored_statistics(workspace.store, collection, [wanted]).items()
+    }
     lacking = tuple(code for code in codes if code not in stats)
     if lacking:
         command = collect_command(args, lacking, collection.dtype if stats else args.dtype)
@@ -215,13 +231,6 @@ def _statistics(
     return collection, stats
 
 
-def _ordered(measured: Measured, by: str) -> tuple[OverlapMatrix, tuple[Language, ...]]:
-    if by == GIVEN:
-        return measured.matrix, measured.languages
-    order = order_languages(measured.matrix, measured.languages, by).order
-    return measured.matrix.reorder(order), tuple(measured.languages[i] for i in order)
-
-
 def _reliability(measured: Measured) -> Reliability | None:
     """Split-half reliability; None where the texts cannot be halved."""
     try:
@@ -230,21 +239,21 @@ def _reliability(measured: Measured) -> Reliability | None:
         return None
 
 
-def _write_files(
-    args: argparse.Namespace, matrix: OverlapMatrix, languages: Sequence[Language]
-) -> None:
-    if args.csv:
-        write_file(args.csv, matrix.to_frame().to_csv().encode())
-    if args.graphml:
-        from bridgex_core.language_graph import graphml, language_graph, suggested_threshold
+def _page(measured: Measured, matrix: OverlapMatrix, ordering: Ordering) -> bytes:
+    """The heatmap as HTML."""
+    from bridgex_core import figures
 
-        graph = language_graph(
-            matrix.values,
-            matrix.languages,
-            threshold=suggested_threshold(matrix.values),
-            seed=args.seed,
-        )
-        write_file(args.graphml, graphml(graph))
+    languages = [measured.languages[i] for i in ordering.order]
+    figure = figures.spectrum_heatmap(matrix, languages, tree=ordering.tree)
+    return figures.to_html(figure, "BridgeX Explorer").encode()
+
+
+def _graph(matrix: OverlapMatrix, seed: int) -> bytes:
+    """The languages as GraphML."""
+    from bridgex_core.language_graph import graphml, language_graph, suggested_threshold
+
+    threshold = suggested_threshold(matrix.values)
+    return graphml(language_graph(matrix.values, matrix.languages, threshold=threshold, seed=seed))
 
 
 def _print(measured: Measured, matrix: OverlapMatrix, reliability: Reliability | None) -> None:

@@ -11,13 +11,13 @@ from bridgex_core.collection import Collection, missing
 from bridgex_core.corpora import UDHR, Corpus, open_corpus
 from bridgex_core.embedded import EMBEDDED
 from bridgex_core.errors import InputError
-from bridgex_core.languages import STUDY_LANGUAGES, Language, Register, register
+from bridgex_core.languages import STUDY_LANGUAGES, Language, Register
 from bridgex_core.model_sources import ModelSource, find_model
 from bridgex_core.models import DTYPES
 from bridgex_core.store import Store, open_store
+from bridgex_core.user_files import user_register
 
 STUDY = "study"
-USER_LANGUAGES = "languages.toml"
 FIXED_DTYPES = tuple(dtype for dtype in DTYPES if dtype != "auto")
 
 
@@ -28,7 +28,7 @@ class Workspace:
     Attributes
     ----------
     store : where results are.
-    register : the bundled languages and those of the store's languages.toml.
+    register : the bundled languages and the user's own.
     corpus : the texts.
     source : the model.
     """
@@ -59,17 +59,12 @@ def open_workspace(args: argparse.Namespace) -> Workspace:
     InputError
         A store, corpus or model that is not there, or a hub model that was never fetched.
     """
-    store, languages = open_register(args)
+    store = open_store(args.store)
+    languages = user_register(store)
     source = find_model(args.model, store.root)
     if not source.fingerprint:
         raise InputError(f"The model {source.title} is not on this machine. {source.how_to_get}")
     return Workspace(store, languages, open_corpus(args.corpus, register=languages), source)
-
-
-def open_register(args: argparse.Namespace) -> tuple[Store, Register]:
-    """The store, and the register with the languages that its user added."""
-    store = open_store(args.store)
-    return store, register(store.root / USER_LANGUAGES)
 
 
 def chosen_languages(args: argparse.Namespace, languages: Register) -> tuple[Language, ...]:

@@ -12,7 +12,7 @@ from bridgex_core.collection import STATISTICS, missing
 from bridgex_core.jobs import Job
 from bridgex_core.progress import time_left
 from pages.parts import results, state, words
-from pages.parts.messages import told
+from pages.parts.messages import attempt, told
 from pages.parts.results import Scene
 
 _WATCHED = "watched_jobs"
@@ -73,8 +73,8 @@ def _offer(scene: Scene, todo: Sequence[str]) -> None:
             type="primary",
             icon=":material/play_arrow:",
             disabled=not source.installed,
-            on_click=_start,
-            args=(scene, tuple(todo)),
+            on_click=attempt,
+            args=(_start, scene, tuple(todo)),
             key="compute",
         )
         st.button(
@@ -95,7 +95,7 @@ def _start(scene: Scene, todo: Sequence[str]) -> None:
         *("--languages", ",".join(todo)),
         *("--dtype", collection.dtype),
     ]
-    told(jobs.start)(scene.store, title, argv)  # type: ignore[arg-type]
+    jobs.start(scene.store, title, argv)
 
 
 def _leave_out(scene: Scene, todo: Sequence[str]) -> None:
@@ -114,7 +114,7 @@ def _progress(scene: Scene, todo: Sequence[str]) -> None:
         for job in ended:
             if job.state == "done":
                 st.toast(f"{words.plain(job.title)}: computed.", icon=":material/check:")
-        results.manifests.clear()
+        results.forget()
         st.rerun()
 
 
@@ -128,8 +128,8 @@ def _show(scene: Scene, job: Job) -> None:
             icon=":material/stop:",
             help="Stops after the part in hand; what is finished is kept.",
             disabled=job.message == "stopping",
-            on_click=jobs.cancel,
-            args=(scene.store, job.id),
+            on_click=attempt,
+            args=(jobs.cancel, scene.store, job.id),
             key=f"cancel_{job.id}",
         )
 
@@ -158,15 +158,15 @@ def _offer_to_go_on(scene: Scene, job: Job) -> None:
             "Go on",
             type="primary",
             icon=":material/resume:",
-            on_click=jobs.resume,
-            args=(scene.store, job.id),
+            on_click=attempt,
+            args=(jobs.resume, scene.store, job.id),
             key=f"resume_{job.id}",
         )
         st.button(
             "Forget",
             help="Take it off this list; what it finished stays.",
-            on_click=jobs.forget,
-            args=(scene.store, job.id),
+            on_click=attempt,
+            args=(jobs.forget, scene.store, job.id),
             key=f"forget_{job.id}",
         )
 

@@ -30,12 +30,12 @@ from bridgex_core.corpora import open_corpus
 from bridgex_core.generation import Fluency
 from bridgex_core.language_graph import LanguageMap, language_graph, language_map, positions
 from bridgex_core.languages import Language, Register
-from bridgex_core.languages import register as read_register
 from bridgex_core.neurons import ActivationTable
 from bridgex_core.similarity import MatrixCorrelation, correlate
 from bridgex_core.spectrum import OverlapMatrix, SpectrumSettings
 from bridgex_core.store import Store, default_store
 from bridgex_core.typology import typology_similarity
+from bridgex_core.user_files import user_register
 
 HALVES = 2  # blocks kept of each language: totals and odd-even halves need no more
 GROUPS = 8  # blocks for the interval of a pair
@@ -51,7 +51,7 @@ def store() -> Store:
 
 def register() -> Register:
     """The bundled languages and the user's own."""
-    return read_register(store().root / "languages.toml")
+    return user_register(store())
 
 
 def languages_of(corpus: str) -> tuple[str, ...]:
@@ -65,6 +65,13 @@ def languages_of(corpus: str) -> tuple[str, ...]:
 def manifests(kind: str) -> list[tuple[str, dict[str, Any]]]:
     """Key and manifest of every stored result of a kind, as of half a minute ago at most."""
     return list(store().entries(kind))
+
+
+def forget() -> None:
+    """Look into the store again: something in it has changed."""
+    manifests.clear()
+    for kept in (_folded, _fluency):
+        kept.clear()
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlencode
 
 import streamlit as st
 
@@ -159,6 +160,12 @@ def publish() -> None:
     parameters = _parameters()
     if st.query_params.to_dict() != parameters:
         st.query_params.from_dict(parameters)
+
+
+def link(page: str) -> str:
+    """The address of a page with what is shown."""
+    parameters = urlencode(_parameters(), safe=",:")
+    return f"{page}?{parameters}" if parameters else page
 
 
 def _parameters() -> dict[str, str]:

@@ -1,0 +1,1 @@
+from .heatmap import spectrum_heatmap

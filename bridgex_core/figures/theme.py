@@ -1,0 +1,234 @@
+"""What all figures share: colours, text that is safe to show, the base of a figure, its download.
+
+Figures are drawn on the page in a light and in a dark theme, so that nothing here names a font or
+the colour of one: plotly takes both from the page. Lines are grey and half transparent, which
+shows on either background; ink on a coloured cell is chosen by the cell's luminance.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+from plotly.colors import sample_colorscale, unlabel_rgb
+
+from ..errors import InputError
+from ..languages import Language
+
+ACCENT = "#D55E00"
+"""What is chosen, current, or to be noticed."""
+
+QUALITATIVE: tuple[str, ...] = (
+    "#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#CC79A7",
+    "#D55E00", "#999999", "#44AA99", "#882255", "#AA9F5B", "#6A5ACD",
+)  # fmt: skip
+"""Kinds without an order: Okabe and Ito (2008) without black, then five that stay apart from them
+for readers who mix up red and green."""
+
+SYMBOLS: tuple[str, ...] = (
+    "circle", "square", "diamond", "triangle-up", "triangle-down", "pentagon", "star",
+)  # fmt: skip
+"""Goes with QUALITATIVE on points, so that colour never says something alone."""
+
+CLASS_COLOURS: tuple[str, ...] = (
+    "#F4F4F4", "#DEDEDE", "#C8C8C8", "#B0B0B0", "#989898", "#808080",
+)  # fmt: skip
+"""Resource classes 0 to 5; black digits read well on every one."""
+
+SEQUENTIAL = "Viridis"
+"""Small to large; even in lightness, and safe for colour-blind readers."""
+
+DIVERGING = "PuOr_r"
+"""Below and above zero, safe for colour-blind readers: purple below, orange above."""
+
+MUTED = "rgba(128,128,128,0.18)"
+GRID = "rgba(128,128,128,0.28)"
+LINE = "rgba(128,128,128,0.95)"
+TRANSPARENT = "rgba(0,0,0,0)"
+DARK_INK, LIGHT_INK = "#111111", "#FFFFFF"
+
+MARK = "†"
+"""Follows the name of a language that the model hardly knows."""
+
+_RIGHT_TO_LEFT, _FIRST_STRONG, _END = "\u2067", "\u2068", "\u2069"  # Unicode's isolates
+
+
+# ---- Text --------------------------------------------------------------------------------------
+
+
+def plain(text: str) -> str:
+    """The text with what plotly would read as markup escaped: names may be a user's own.
+
+    >>> plain("Ma<b>t & Co")
+    'Ma&lt;b&gt;t &amp; Co'
+    """
+    return escape(text, quote=False)
+
+
+def own_name(language: Language) -> str:
+    """The autonym, escaped and isolated, so that its direction leaves the rest of a line alone."""
+    start = _RIGHT_TO_LEFT if language.is_rtl else _FIRST_STRONG
+    return f"{start}{plain(language.autonym)}{_END}"
+
+
+def both_names(language: Language) -> str:
+    """English name and autonym, or the one name where they are the same; escaped."""
+    if language.name.casefold() == language.autonym.casefold():
+        return plain(language.name)
+    return f"{plain(language.name)} · {own_name(language)}"
+
+
+def marked_name(language: Language, marked: bool) -> str:
+    """English name, escaped, with the mark of a language that the model hardly knows."""
+    return f"{plain(language.name)} {MARK}" if marked else plain(language.name)
+
+
+def short_number(value: float) -> str:
+    """Two decimals without a leading zero.
+
+    >>> [short_number(v) for v in (0.843, -0.12, 1.0, -0.001)]
+    ['.84', '−.12', '1', '.00']
+    """
+    text = f"{value:.2f}".replace("-0.00", "0.00")
+    text = text.removesuffix(".00") if abs(value) >= 0.995 else text
+    return re.sub(r"^(-?)0\.", r"\1.", text).replace("-", "−")
+
+
+# ---- Colours -----------------------------------------------------------------------------------
+
+
+def luminance(colour: str) -> float:
+    """Relative luminance, 0 to 1, of "#rrggbb" or "rgb(r, g, b)" (WCAG 2).
+
+    >>> luminance("#000000"), luminance("rgb(255, 255, 255)")
+    (0.0, 1.0)
+    """
+    if colour.startswith("#"):
+        channels: Sequence[float] = [int(colour[i : i + 2], 16) for i in (1, 3, 5)]
+    else:
+        channels = unlabel_rgb(colour)
+    value = np.asarray(channels, dtype=np.float64) / 255
+    linear = np.where(value <= 0.04045, value / 12.92, ((value + 0.055) / 1.055) ** 2.4)
+    return float(np.round(linear @ (0.2126, 0.7152, 0.0722), 12))
+
+
+def ink_on(colour: str) -> str:
+    """The ink, dark or light, that has the higher contrast with a colour (WCAG 2).
+
+    >>> ink_on("#F0E442"), ink_on("#0072B2")
+    ('#111111', '#FFFFFF')
+    """
+    below = luminance(colour) + 0.05
+    on_light = below / (luminance(DARK_INK) + 0.05)
+    on_dark = (luminance(LIGHT_INK) + 0.05) / below
+    return DARK_INK if on_light >= on_dark else LIGHT_INK
+
+
+def light_inked(values: np.ndarray, low: float, high: float, scale: str) -> np.ndarray:
+    """Where light ink reads better on the colours that a scale from low to high gives values."""
+    places = np.clip((np.nan_to_num(values, nan=low) - low) / (high - low), 0, 1)
+    colours = sample_colorscale(scale, places.ravel().tolist())
+    return np.reshape([ink_on(colour) == LIGHT_INK for colour in colours], values.shape)
+
+
+def kind_colours(kinds: Sequence[str]) -> dict[str, str]:
+    """A colour a kind, most frequent first, then by name; after the last colour, from the first."""
+    order = sorted(set(kinds), key=lambda kind: (-kinds.count(kind), kind))
+    return {kind: QUALITATIVE[i % len(QUALITATIVE)] for i, kind in enumerate(order)}
+
+
+# ---- Figures -----------------------------------------------------------------------------------
+
+
+def new_figure(**layout: Any) -> go.Figure:
+    """An empty figure that takes fonts and their colour from the page that shows it."""
+    # An own template: plotly's default depends on what else the process has imported.
+    base = {
+        "template": go.layout.Template(),
+        "paper_bgcolor": TRANSPARENT,
+        "plot_bgcolor": TRANSPARENT,
+        "hovermode": "closest",
+        "hoverlabel": {"align": "left"},
+    }
+    return go.Figure(layout={**base, **layout})
+
+
+def axis(title: str | None = None, **more: Any) -> dict[str, Any]:
+    """A plain axis with a grid that shows on light and dark."""
+    base: dict[str, Any] = {"gridcolor": GRID, "zeroline": False, "fixedrange": True}
+    if title is not None:
+        base["title"] = {"text": title, "standoff": 8}
+    return {**base, **more}
+
+
+def no_axis(**more: Any) -> dict[str, Any]:
+    """An axis of which nothing is drawn."""
+    return {"showgrid": False, "zeroline": False, "showticklabels": False, "ticks": "", **more}
+
+
+# ---- Download ----------------------------------------------------------------------------------
+
+
+def download_config(name: str, fmt: str = "svg") -> dict[str, Any]:
+    """plotly's configuration of a chart: its mode bar, and what the camera in it saves.
+
+    Parameters
+    ----------
+    name : name of the file, without its ending; whatever no file name should hold becomes "-".
+    fmt : "svg" or "png" (with twice the pixels of the screen).
+    """
+    if fmt not in ("svg", "png"):
+        raise InputError(f"A figure is saved as svg or png, not as {fmt!r}.")
+    return {
+        "displaylogo": False,
+        "showSendToCloud": False,
+        "scrollZoom": False,
+        "doubleClick": "reset",
+        "modeBarButtonsToRemove": ["select2d", "lasso2d", "zoom2d", "autoScale2d"],
+        "toImageButtonOptions": {
+            "format": fmt,
+            "filename": re.sub(r"[^\w.-]+", "-", name).strip("-.") or "figure",
+            "scale": 2,
+        },
+    }
+
+
+DOWNLOAD_CONFIG: Mapping[str, Any] = download_config("bridgex-explorer")
+
+_PAGE = """<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title>
+<style>
+body {{ font-family: system-ui, "Noto Sans", sans-serif; color: #222; background: #fff;
+  max-width: 75rem; margin: 1rem auto; padding: 0 .5rem; }}
+h1 {{ font-size: 1.2rem; }}
+</style>
+</head>
+<body>
+<h1>{title}</h1>
+{figure}
+</body>
+</html>
+"""
+
+
+def to_html(figure: go.Figure, title: str) -> str:
+    """A page of its own with the figure, on white, which opens without a network."""
+    drawn = go.Figure(figure).update_layout(
+        font={"family": 'system-ui, "Noto Sans", sans-serif', "color": "#222222"},
+        hoverlabel={"bgcolor": "#FFFFFF", "bordercolor": "#888888", "font": {"color": "#222222"}},
+    )
+    content = drawn.to_html(
+        config=download_config(title),
+        include_plotlyjs=True,
+        full_html=False,
+        div_id="figure",
+    )
+    return _PAGE.format(title=escape(title), figure=content)

@@ -1,0 +1,129 @@
+"""How far the picture can be trusted, in numbers and words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+import streamlit as st
+
+from bridgex_core import figures
+from bridgex_core.generation import Fluency
+from bridgex_core.languages import Language
+from bridgex_core.spectrum import Reliability, SpectrumSettings
+from pages.parts import results, words
+from pages.parts.messages import told
+from pages.parts.results import Scene, Statistics
+
+
+def draw(
+    scene: Scene, stats: Statistics, settings: SpectrumSettings, marked: Sequence[str]
+) -> None:
+    """The panel beneath the picture."""
+    st.subheader("How far to trust this picture")
+    left, right = st.columns(2, gap="large")
+    with left:
+        told(_halves)(scene, stats, settings)
+        told(_ties)(stats, settings)
+        told(_rates)(stats, settings)
+    with right:
+        told(_fluency)(scene, stats, marked)
+
+
+def _halves(scene: Scene, stats: Statistics, settings: SpectrumSettings) -> None:
+    found = results.reliability(stats, settings)
+    st.metric(
+        "Split-half reliability",
+        f"{found.corrected:.2f}",
+        help="Spearman's rho between the spectra of the two halves of the text, corrected for "
+        "the halved length (Spearman and Brown). 1 is perfect, 0 is chance.",
+    )
+    st.caption(reliability_words(found, scene.collection.corpus.unit))
+
+
+def reliability_words(found: Reliability, unit: str) -> str:
+    """What the halves say."""
+    if not found.rho > -1:  # NaN too
+        return f"Odd and even {unit} give no two pictures that could be compared."
+    return (
+        f"The same picture from the odd {unit} alone and from the even {unit} alone agrees with "
+        f"rho = {found.rho:.2f}; for the whole text that means {found.corrected:.2f}."
+    )
+
+
+def _ties(stats: Statistics, settings: SpectrumSettings) -> None:
+    st.caption(tie_words(results.saturation(stats, settings), settings))
+
+
+def tie_words(frame: pd.DataFrame, settings: SpectrumSettings) -> str:
+    """How many neurons are saturated, and how many the tie-break chose."""
+    sizes = _span(frame["set_size"])
+    saturated = (
+        f"**Saturation.** {_span(frame['saturated'])} neurons of a language are active on every "
+        f"token (probability 1); a set holds {sizes}."
+    )
+    chosen = frame["chosen_by_tie_break"]
+    if settings.ties == "include":
+        return f"{saturated} Tied neurons are all let in, so sets are larger than the top rate."
+    if not chosen.any():
+        return f"{saturated} No neuron of any set was chosen by the tie-break."
+    return (
+        f"{saturated} The tie-break (mean activation, then position) chose {_span(chosen)} "
+        f"neurons a language; take their share of the picture with care."
+    )
+
+
+def _span(numbers: pd.Series) -> str:
+    low, high = int(numbers.min()), int(numbers.max())
+    return f"{low:,}" if low == high else f"{low:,} to {high:,}"
+
+
+def _rates(stats: Statistics, settings: SpectrumSettings) -> None:
+    frame = results.rate_agreement(stats, settings)
+    st.markdown(f"**Agreement with other top rates than {words.percent(settings.top_rate)}**")
+    st.plotly_chart(
+        figures.agreement_curve(frame, settings.top_rate),
+        key="agreement",
+        config={"displayModeBar": False},
+        alt="Agreement of this matrix with those at other top rates: "
+        + ", ".join(
+            f"{words.percent(rate)}: rho {rho:.2f}"
+            for rate, rho in zip(frame["top_rate"], frame["rho"], strict=True)
+        ),
+    )
+
+
+def _fluency(scene: Scene, stats: Statistics, marked: Sequence[str]) -> None:
+    st.markdown("**How well the model knows each language**")
+    found = results.fluency(scene, stats.languages)
+    if not found:
+        st.caption("Not computed yet: press Compute above.")
+        return
+    codes = sorted(found, key=lambda code: found[code].bits_per_byte)
+    st.plotly_chart(
+        figures.fluency_bars(
+            scene.named(codes),
+            [found[code].bits_per_byte for code in codes],
+            [found[code].interval for code in codes],
+            marked,
+        ),
+        key="fluency",
+        config={"displayModeBar": False},
+        alt="Bits per UTF-8 byte by language: "
+        + ", ".join(f"{code} {found[code].bits_per_byte:.2f}" for code in codes),
+    )
+    st.caption(_fluency_words(scene.named(codes), found, marked))
+
+
+def _fluency_words(
+    languages: Sequence[Language], found: dict[str, Fluency], marked: Sequence[str]
+) -> str:
+    told = (
+        "Bits the model needs to write a UTF-8 byte of the same text, with 95 % intervals: the "
+        "fewer, the better it knows the language. Scripts differ in bytes a letter, so compare "
+        "within a script."
+    )
+    names = [words.plain(one.name) for one in languages if one.code in marked]
+    if names:
+        told += f" Marked: it hardly knows {words.listed(names)}; read their cells with care."
+    return told

@@ -1,0 +1,187 @@
+"""Spectrum: which languages the model processes with the same neurons."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from bridgex_core import figures
+from bridgex_core.language_graph import graphml
+from bridgex_core.spectrum import OverlapMatrix, SpectrumSettings, order_languages
+from pages.parts import comparisons, compute, controls, pair, results, state, trust, words
+from pages.parts.comparisons import Drawn
+from pages.parts.messages import told
+from pages.parts.results import Scene, Statistics
+
+_FORMATS = {"png": "PNG", "svg": "SVG"}
+
+
+def main(scene: Scene) -> None:
+    """The whole page."""
+    st.header("Which languages share neurons inside the model?")
+    st.markdown(
+        "Every cell compares two languages by the neurons that stand for them: the darker, the "
+        "more they share. Click one to look inside."
+    )
+    place = compute.draw(scene)
+    stats = results.statistics(scene)
+    if len(stats.languages) < 2:
+        st.info(_too_few(scene), icon=":material/info:")
+    else:
+        st.fragment(told(_spectrum))(scene, stats)
+    _next_step()
+    if place is not None:
+        told(compute.tell_plan)(scene, place)
+
+
+def _too_few(scene: Scene) -> str:
+    if len(scene.languages) < 2:
+        return "A spectrum compares languages: choose at least two in the sidebar."
+    return (
+        f"No two of these languages are computed for {words.plain(scene.collection.source.title)} "
+        f"in {scene.collection.dtype} yet: press Compute, or choose another model."
+    )
+
+
+def _spectrum(scene: Scene, stats: Statistics) -> None:
+    """Controls and everything that follows from them; reruns alone when one is changed."""
+    state.publish()
+    depth = results.table(stats).layers
+    with st.container(horizontal=True, horizontal_alignment="distribute"):
+        st.segmented_control(
+            "View",
+            state.VIEWS,
+            format_func=words.VIEWS.__getitem__,
+            required=True,
+            label_visibility="collapsed",
+            **state.widget("view"),
+        )
+        with st.container(horizontal=True, width="content"):
+            controls.presets()
+    controls.draw(depth)
+    settings = state.settings()
+    matrix = results.matrix(stats, settings)
+    pair.settle(stats.languages)
+    drawn = _VIEWS[state.get("view")](scene, stats, settings, _format())
+    st.caption(_measured(scene, stats, matrix))
+    _downloads(matrix, drawn)
+    pair.draw(scene, stats, settings)
+    trust.draw(scene, stats, settings, _marked(scene, stats))
+
+
+def _heatmap(scene: Scene, stats: Statistics, settings: SpectrumSettings, fmt: str) -> Drawn:
+    matrix = results.matrix(stats, settings)
+    ordering = order_languages(matrix, scene.named(matrix.languages), state.get("order"))
+    ordered = matrix.reorder(ordering.order)
+    figure = figures.spectrum_heatmap(
+        ordered,
+        scene.named(ordered.languages),
+        tree=ordering.tree,
+        marked=_marked(scene, stats),
+        selected=state.get("pair"),
+    )
+    st.plotly_chart(
+        figure,
+        key=pair.CHART,
+        on_select=pair.clicked,
+        selection_mode="points",
+        config=figures.download_config("spectrum", fmt),
+        alt=f"Heatmap of {words.counted(len(ordered.languages), 'language')}: "
+        f"{words.METRICS[settings.metric].lower()} of every two.",
+    )
+    return Drawn(figure)
+
+
+_VIEWS = {
+    "heatmap": _heatmap,
+    "graph": comparisons.graph,
+    "map": comparisons.plane,
+    "typology": comparisons.typology,
+}
+
+
+def _marked(scene: Scene, stats: Statistics) -> tuple[str, ...]:
+    """Languages that the model hardly knows."""
+    return ()
+
+
+def _measured(scene: Scene, stats: Statistics, matrix: OverlapMatrix) -> str:
+    """What the numbers are of."""
+    table, collection = results.table(stats), scene.collection
+    settings, tokens = matrix.settings, table.tokens
+    blocks = len(collection.corpus.text(stats.languages[0]).blocks)
+    unit = collection.corpus.unit
+    length = f"{blocks} {unit}" if unit == "articles" else f"{blocks} blocks of {unit}"
+    return (
+        f"{words.measured(settings)} ({words.percent(settings.top_rate)} of "
+        f"{table.layers * table.width:,}), in {words.layers_phrase(matrix.layers, table.layers)} "
+        f"of {words.plain(collection.source.title)} in {collection.dtype}. Text: "
+        f"{words.plain(collection.corpus.title)}, {length}, {tokens.min():,} to "
+        f"{tokens.max():,} tokens a language."
+    )
+
+
+def _format() -> str:
+    return st.session_state.get("figure_format", "png")
+
+
+def _downloads(matrix: OverlapMatrix, drawn: Drawn) -> None:
+    name = f"{state.get('view')}-{matrix.settings.metric}"
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.download_button(
+            "Matrix (CSV)",
+            lambda: matrix.to_frame().to_csv(),
+            f"spectrum-{matrix.settings.metric}.csv",
+            "text/csv",
+            on_click="ignore",
+            icon=":material/download:",
+            key="matrix_csv",
+        )
+        st.download_button(
+            "Figure (HTML)",
+            lambda: figures.to_html(drawn.figure, "BridgeX Explorer"),
+            f"{name}.html",
+            "text/html",
+            on_click="ignore",
+            icon=":material/download:",
+            key="figure_html",
+        )
+        if (graph := drawn.graph) is not None:
+            st.download_button(
+                "Graph (GraphML)",
+                lambda: graphml(graph),
+                "languages.graphml",
+                "application/graphml+xml",
+                on_click="ignore",
+                icon=":material/download:",
+                key="graph_graphml",
+            )
+        with st.popover("Picture and link", icon=":material/photo_camera:"):
+            st.segmented_control(
+                "Picture format",
+                list(_FORMATS),
+                default="png",
+                format_func=_FORMATS.__getitem__,
+                required=True,
+                key="figure_format",
+            )
+            st.caption("The camera at the top right of the figure saves it in this format.")
+            st.code(_link(), language=None, wrap_lines=True)
+            st.caption("This link, like the one in the address bar, brings this view back.")
+
+
+def _link() -> str:
+    base = (st.context.url or "").partition("?")[0]
+    return state.link(base)
+
+
+def _next_step() -> None:
+    st.divider()
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown(
+            "**Next:** add languages in the sidebar and compute them, or bring your own.",
+            width="content",
+        )
+        st.page_link("pages/library.py", label="Open the Library", icon=":material/arrow_forward:")
+
+
+main(st.session_state["scene"])

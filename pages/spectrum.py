@@ -17,20 +17,21 @@ _FORMATS = {"png": "PNG", "svg": "SVG"}
 
 def main(scene: Scene) -> None:
     """The whole page."""
-    st.header("Which languages share neurons inside the model?")
-    st.markdown(
-        "Every cell compares two languages by the neurons that stand for them: the darker, the "
-        "more they share. Click one to look inside."
-    )
     place = compute.draw(scene)
     stats = results.statistics(scene)
     if len(stats.languages) < 2:
+        _question()
         st.info(_too_few(scene), icon=":material/info:")
     else:
         st.fragment(told(_spectrum))(scene, stats)
     _next_step()
     if place is not None:
         told(compute.tell_plan)(scene, place)
+
+
+def _question() -> None:
+    """What the page answers."""
+    st.subheader("Which languages share neurons inside the model?", anchor=False, width="content")
 
 
 def _too_few(scene: Scene) -> str:
@@ -47,6 +48,7 @@ def _spectrum(scene: Scene, stats: Statistics) -> None:
     state.publish()
     depth = results.table(stats).layers
     with st.container(horizontal=True, horizontal_alignment="distribute"):
+        _question()
         st.segmented_control(
             "View",
             state.VIEWS,
@@ -55,8 +57,6 @@ def _spectrum(scene: Scene, stats: Statistics) -> None:
             label_visibility="collapsed",
             **state.widget("view"),
         )
-        with st.container(horizontal=True, width="content"):
-            controls.presets()
     controls.draw(depth)
     settings = state.settings()
     matrix = results.matrix(stats, settings)

@@ -6,6 +6,7 @@ imported when their command is given, so that none waits for libraries that anot
 
 from __future__ import annotations
 
+import errno
 import importlib
 import os
 import sys
@@ -45,18 +46,28 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     try:
         _run(words)
-        sys.stdout.flush()
+        print(end="", flush=True)
     except InputError as error:
         tell(str(error))
         return EXIT_INPUT
     except (Cancelled, KeyboardInterrupt) as error:
         tell(str(error) or "Stopped.")
         return EXIT_STOPPED
-    except BrokenPipeError:
-        # What is still buffered is written when the process ends, and would fail once more.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return EXIT_PIPE
+    except OSError as error:
+        return _output_lost(error)
     return 0
+
+
+def _output_lost(error: OSError) -> int:
+    """What to do when standard output takes no more; other errors are bugs and go on."""
+    if error.errno not in (errno.EPIPE, errno.ENOSPC, errno.EDQUOT):
+        raise error
+    # What is still buffered is written when the process ends, and would fail once more.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if error.errno == errno.EPIPE:
+        return EXIT_PIPE
+    tell("The disk is full: free some space, then try again.")
+    return EXIT_INPUT
 
 
 def _run(words: Sequence[str]) -> None:

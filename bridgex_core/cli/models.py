@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -58,8 +56,6 @@ def _prepare(name: str, root: Path, *, quiet: bool) -> ModelSource:
         source = EMBEDDED[name].prepare(root, say)
         say(_terms(EMBEDDED[name], root))
         return source
-    if not sys.stderr.isatty():
-        os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
     say(f"Fetching {name} from the model hub")
     download(name)
     return find_model(name, root)

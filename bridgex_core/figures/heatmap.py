@@ -9,22 +9,19 @@ import numpy as np
 import plotly.graph_objects as go
 
 from ..errors import InputError
-from ..languages import RESOURCE_CLASS_NAMES, Language
+from ..languages import Language
 from ..similarity import ClusterTree, tree_segments
 from ..spectrum import OverlapMatrix
+from .sides import add_strips, families_of, key_of
 from .theme import (
     ACCENT,
-    CLASS_COLOURS,
     DARK_INK,
     DIVERGING,
     LIGHT_INK,
     LINE,
-    MARK,
     MUTED,
-    QUALITATIVE,
     SEQUENTIAL,
     both_names,
-    kind_colours,
     light_inked,
     marked_name,
     new_figure,
@@ -51,7 +48,8 @@ MOST_WITHOUT_ZOOM = 40
 LEAST_SPAN = 0.02
 """The colours of a ratio span at least this much: less is noise and should look the same."""
 
-_UNKNOWN = "Family unknown"
+_TOP, _COLOUR_BAR, _LINE = 12, 56, 15  # pixels
+_NO_WIDTH = "\u200b"
 
 
 def spectrum_heatmap(
@@ -81,25 +79,12 @@ def spectrum_heatmap(
     figure = new_figure(clickmode="event+select", dragmode="pan", hoverdistance=-1)
     _add_values(figure, matrix, size)
     _add_cells(figure, matrix, languages)
-    _add_strips(figure, languages, size)
+    add_strips(figure, languages, size.families, size.gap)
     if tree is not None:
         _add_tree(figure, tree)
     if selected is not None:
         _add_outline(figure, matrix.languages, selected)
-    if size.note:
-        figure.add_annotation(
-            text=size.note,
-            showarrow=False,
-            xref="paper",
-            yref="paper",
-            x=1,
-            y=0,
-            xanchor="right",
-            yanchor="top",
-            yshift=-size.below,
-            align="right",
-            font_size=11,
-        )
+    _add_key(figure, size)
     figure.update_layout(**size.layout())
     return figure
 
@@ -109,7 +94,7 @@ class _Layout:
 
     Subplots: x, y the values; x2 the strips beside the rows; y2 the tree; y3 the strip below the
     columns. The width is the page's; on a narrow one plotly leaves out column labels that would
-    overlap.
+    overlap. Everything below the plot has a height that does not depend on the width.
     """
 
     def __init__(
@@ -119,7 +104,6 @@ class _Layout:
         self.count = count
         self.row = float(np.clip(440 / count, 11.5, 64))
         self.font = float(np.clip(0.8 * self.row, 8, 12))
-        self.number_font = 12 if count <= 8 else 11 if count <= 12 else 9
         self.gap = 1 if count <= MOST_WITHOUT_ZOOM else 0
         self.codes = [language.code for language in languages]
         self.columns = [marked_name(language, language.code in marked) for language in languages]
@@ -127,18 +111,19 @@ class _Layout:
             f"{name} <span style='font-size:75%;opacity:0.75'>{plain(language.script)}</span>"
             for name, language in zip(self.columns, languages, strict=True)
         ]
+        self.families = families_of(languages)
+        self.key = key_of(self.families, any(code in marked for code in self.codes))
         longest = max(len(language.name) for language in languages)
-        letter = 0.56 * self.font
-        self.left = 14 + letter * (longest + 5)
-        self.below = 12 + letter * (max(longest, 6) + 2)
-        self.note = _note(languages, marked)
+        self.left = 14 + 0.56 * self.font * (longest + 5)
+        self.labels = 10 + 0.53 * self.font * max(longest, 14)
         self.tree = 64 if with_tree else 0
         self.strip = 9
         self.plot = count * self.row + self.strip + 4 + self.tree
+        self.bottom = self.labels + _COLOUR_BAR + _LINE * (self.key.count("<br>") + 1) + 4
+        self.height = round(_TOP + self.plot + self.bottom)
 
     def layout(self) -> dict[str, Any]:
         """Margins, height and axes."""
-        top, bottom = 40, self.below + 58 + (34 if self.note else 0)
         above = 1 - self.tree / self.plot
         zoom = {
             "fixedrange": self.count <= MOST_WITHOUT_ZOOM,
@@ -147,10 +132,10 @@ class _Layout:
         }
         font = {"size": self.font}
         labels = {"type": "category", "showgrid": False, "zeroline": False, "ticks": ""}
-        hidden = {"fixedrange": True, "showgrid": False, "zeroline": False}
+        hidden = {"fixedrange": True, "showgrid": False, "zeroline": False, "ticks": ""}
         return {
-            "height": round(top + self.plot + bottom),
-            "margin": {"l": self.left, "r": 8, "t": top, "b": bottom, "pad": 0},
+            "height": self.height,
+            "margin": {"l": self.left, "r": 8, "t": _TOP, "b": self.bottom, "pad": 0},
             "xaxis": {
                 **labels,
                 **zoom,
@@ -178,8 +163,8 @@ class _Layout:
                 "domain": [0, 0.055],
                 "anchor": "y3",
                 "range": [-0.5, 1.5],
-                "tickvals": [0, 1],
-                "ticktext": ["Family", "Class"],
+                "tickvals": [0.5],
+                "ticktext": ["Family · class"],
                 "tickangle": -90,
                 "tickfont": font,
                 "automargin": False,
@@ -188,23 +173,24 @@ class _Layout:
             "yaxis3": no_axis(
                 fixedrange=True, domain=[0, self.strip / self.plot], anchor="x", range=[-0.5, 0.5]
             ),
-            "legend": {
-                "orientation": "h",
-                "x": 0,
-                "xref": "container",
-                "y": 1.0,
-                "yanchor": "bottom",
-                "itemclick": False,
-                "itemdoubleclick": False,
-                "font": {"size": 11},
-            },
         }
 
 
-def _note(languages: Sequence[Language], marked: Collection[str]) -> str:
-    if not any(language.code in marked for language in languages):
-        return ""
-    return f"{MARK} The model hardly knows this language:<br>what it shares says little."
+def _add_key(figure: go.Figure, size: _Layout) -> None:
+    figure.add_annotation(
+        text=size.key,
+        name="key",
+        showarrow=False,
+        xref="paper",
+        yref="paper",
+        x=1,
+        y=0,
+        xanchor="right",
+        yanchor="top",
+        yshift=-(size.labels + _COLOUR_BAR),
+        align="right",
+        font={"size": 11},
+    )
 
 
 # ---- The values --------------------------------------------------------------------------------
@@ -240,13 +226,13 @@ def _add_values(figure: go.Figure, matrix: OverlapMatrix, size: _Layout) -> None
                 "thickness": 9,
                 "lenmode": "pixels",
                 "len": 230,
-                "xref": "container",
-                "x": 0.98,
+                "x": 1,
                 "xanchor": "right",
                 "yref": "container",
-                "y": 0,
-                "yanchor": "bottom",
-                "ypad": 2,
+                "y": (size.bottom - size.labels) / size.height,
+                "yanchor": "top",
+                "xpad": 0,
+                "ypad": 0,
                 "outlinewidth": 0,
                 "nticks": 6,
                 "title": {"text": METRIC_TITLES[metric], "side": "top", "font": {"size": 12}},
@@ -265,7 +251,8 @@ def _add_values(figure: go.Figure, matrix: OverlapMatrix, size: _Layout) -> None
     if len(values) > MOST_WITH_NUMBERS:
         figure.add_heatmap(z=values, name="values", **common)
     else:
-        _add_with_numbers(figure, values, light_inked(values, low, high, scale), metric, size, common)
+        light = light_inked(values, low, high, scale)
+        _add_with_numbers(figure, values, light, metric, common)
     figure.add_heatmap(
         z=np.where(np.eye(len(values), dtype=bool), 0.0, np.nan),
         name="diagonal",
@@ -276,32 +263,29 @@ def _add_values(figure: go.Figure, matrix: OverlapMatrix, size: _Layout) -> None
 
 
 def _add_with_numbers(
-    figure: go.Figure,
-    values: np.ndarray,
-    light: np.ndarray,
-    metric: str,
-    size: _Layout,
-    common: dict[str, Any],
+    figure: go.Figure, values: np.ndarray, light: np.ndarray, metric: str, common: dict[str, Any]
 ) -> None:
     """The values with their numbers; cells that need light ink are drawn once more with it.
 
     A heatmap has one colour of text, and plotly's own choice of it is too faint on middle tones.
     """
-    text = np.array(
-        [
-            ["" if np.isnan(v) else f"{v:.0f}" if metric == "count" else short_number(v) for v in row]
-            for row in values
-        ]
-    )
+    written = [["" if np.isnan(v) else _number(v, metric) for v in row] for row in values]
+    # plotly makes the text as large as the longest one allows: the same for both inks.
+    longest = max(len(text) for row in written for text in row)
+    text = np.array([[text.ljust(longest, _NO_WIDTH) for text in row] for row in written])
     for name, ink, shown in (("values", DARK_INK, ~light), ("values, light ink", LIGHT_INK, light)):
         figure.add_heatmap(
             z=values if ink == DARK_INK else np.where(shown, values, np.nan),
-            text=np.where(shown, text, ""),
+            text=np.where(shown, text, _NO_WIDTH * longest),
             texttemplate="%{text}",
-            textfont={"color": ink, "size": size.number_font},
+            textfont={"color": ink},
             name=name,
             **common,
         )
+
+
+def _number(value: float, metric: str) -> str:
+    return f"{value:.0f}" if metric == "count" else short_number(value)
 
 
 def _add_cells(figure: go.Figure, matrix: OverlapMatrix, languages: Sequence[Language]) -> None:
@@ -363,89 +347,4 @@ def _add_tree(figure: go.Figure, tree: ClusterTree) -> None:
     )
     figure.add_shape(
         type="path", path=path, xref="x", yref="y2", line={"color": LINE, "width": 1}, name="tree"
-    )
-
-
-# ---- What is known of the languages ------------------------------------------------------------
-
-
-def _add_strips(figure: go.Figure, languages: Sequence[Language], size: _Layout) -> None:
-    families = [language.family or _UNKNOWN for language in languages]
-    colours = kind_colours(families)
-    places = {family: place for place, family in enumerate(colours)}
-    numbers = [places[family] for family in families]
-    letters = [_letters(family, places[family]) for family in families]
-    scale = _steps(tuple(colours.values()))
-    about = [_about(language) for language in languages]
-    classes = [language.resource_class for language in languages]
-    hover: dict[str, Any] = {"hoverinfo": "text", "showscale": False, "showlegend": False}
-    inked = {"texttemplate": "%{text}", "textfont": {"color": DARK_INK, "size": min(size.font, 9)}}
-    for name, x, z, text, colorscale in (
-        ("family", 0, numbers, letters, scale),
-        ("class", 1, classes, ["" if c is None else str(c) for c in classes], _steps(CLASS_COLOURS)),
-    ):
-        figure.add_heatmap(
-            x=[x],
-            y=size.codes,
-            z=[[value] for value in z],
-            text=[[value] for value in text],
-            hovertext=[[value] for value in about],
-            zmin=-0.5,
-            zmax=len(colorscale) / 2 - 0.5,
-            colorscale=colorscale,
-            xaxis="x2",
-            xgap=2,
-            ygap=size.gap,
-            name=name,
-            **hover,
-            **inked,
-        )
-    figure.add_heatmap(
-        x=size.codes,
-        y=[0],
-        z=[numbers],
-        hovertext=[about],
-        zmin=-0.5,
-        zmax=len(colours) - 0.5,
-        colorscale=scale,
-        yaxis="y3",
-        xgap=size.gap,
-        name="family of the column",
-        **hover,
-    )
-    for family, colour in colours.items():
-        letter = _letters(family, places[family])
-        figure.add_scatter(
-            x=[None],
-            y=[None],
-            mode="markers",
-            marker={"symbol": "square", "size": 10, "color": colour},
-            name=plain(f"{letter}: {family}" if letter else family),
-            hoverinfo="skip",
-        )
-
-
-def _letters(family: str, place: int) -> str:
-    """Two letters where the family has to share its colour with another one."""
-    return family[:2] if place >= len(QUALITATIVE) else ""
-
-
-def _steps(colours: Sequence[str]) -> list[list[float | str]]:
-    """A colour scale that is constant around each of the numbers 0, 1, 2 …"""
-    count = len(colours)
-    return [
-        [(place + end) / count, colour] for place, colour in enumerate(colours) for end in (0, 1)
-    ]
-
-
-def _about(language: Language) -> str:
-    if language.resource_class is None:
-        resources = "Resource class unknown"
-    else:
-        name = RESOURCE_CLASS_NAMES[language.resource_class]
-        resources = f"Resource class {language.resource_class}: {name}"
-    branch = f", {plain(language.branch)}" if language.branch else ""
-    return (
-        f"<b>{both_names(language)}</b><br>Family: {plain(language.family or 'unknown')}{branch}<br>"
-        f"Script: {plain(language.script_name)} ({plain(language.script)})<br>{resources}"
     )

@@ -77,13 +77,9 @@ def _offer(scene: Scene, todo: Sequence[str]) -> None:
             args=(_start, scene, tuple(todo)),
             key="compute",
         )
-        st.button(
-            "Leave out", on_click=_leave_out, args=(scene, tuple(todo)), key="leave_out"
-        )
+        st.button("Leave out", on_click=_leave_out, args=(scene, tuple(todo)), key="leave_out")
     if not source.installed:
-        st.caption(
-            f"{words.plain(source.title)} is not installed. {words.plain(source.how_to_get)}"
-        )
+        st.caption(f"{words.plain(source.title)} is not installed. {source.how_to_get}")
 
 
 def _start(scene: Scene, todo: Sequence[str]) -> None:
@@ -169,5 +165,3 @@ def _offer_to_go_on(scene: Scene, job: Job) -> None:
             args=(jobs.forget, scene.store, job.id),
             key=f"forget_{job.id}",
         )
-
-

@@ -6,19 +6,21 @@ import streamlit as st
 
 from bridgex_core.errors import InputError
 from bridgex_core.neurons import layer_band
-from bridgex_core.spectrum import DEFAULT, METRICS, ORDERINGS, PAPER
+from bridgex_core.spectrum import DEFAULT, METRICS, ORDERINGS, PAPER, SpectrumSettings
 from pages.parts import state, words
+
+_PRESET = "preset_widget"
 
 
 def draw(depth: int) -> None:
     """The row of controls; ``depth`` is the model's number of layers."""
-    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="xsmall"):
         st.selectbox(
             "Metric",
             METRICS,
             format_func=words.METRICS.__getitem__,
             help=words.METRIC_HELP,
-            width=190,
+            width=230,
             **state.widget("metric"),
         )
         st.selectbox(
@@ -26,7 +28,7 @@ def draw(depth: int) -> None:
             list(words.SELECTIONS),
             format_func=words.SELECTIONS.__getitem__,
             help=words.SELECTION_HELP,
-            width=150,
+            width=140,
             **state.widget("selection"),
         )
         st.select_slider(
@@ -34,7 +36,7 @@ def draw(depth: int) -> None:
             sorted({*state.RATES, state.get("rate")}),
             format_func=words.percent,
             help="The share of all the model's neurons that stands for each language.",
-            width=140,
+            width=100,
             **state.widget("rate"),
         )
         _layers(depth)
@@ -42,25 +44,31 @@ def draw(depth: int) -> None:
             "Order",
             ORDERINGS,
             format_func=words.ORDERINGS.__getitem__,
-            width=130,
+            width=125,
             **state.widget("order"),
         )
+        _presets()
 
 
-def presets() -> None:
-    """Buttons for the two settings with a name."""
-    now = state.settings()
-    for label, settings, told in (
-        ("Default", DEFAULT, "What agrees best with itself and with typology on this model."),
-        ("The paper's settings", PAPER, "Jaccard overlap of the 1 % most active neurons."),
-    ):
-        st.button(
-            label,
-            help=told,
-            type="secondary" if now != settings else "primary",
-            on_click=state.put_settings,
-            args=(settings,),
-        )
+def _presets() -> None:
+    """One click to either of the two settings that have a name; none is lit for any others."""
+    named = {"Default": DEFAULT, "Paper": PAPER}
+    now = next((name for name, wanted in named.items() if wanted == state.settings()), None)
+    if st.session_state.get(_PRESET, _PRESET) != now:
+        st.session_state[_PRESET] = now
+    st.segmented_control(
+        "Settings",
+        list(named),
+        key=_PRESET,
+        on_change=lambda: _use(named.get(st.session_state[_PRESET])),
+        help="**Default**: what agrees best with itself and with typology on this model.  \n"
+        "**Paper**: the paper's settings, Jaccard overlap of the 1 % most active neurons.",
+    )
+
+
+def _use(wanted: SpectrumSettings | None) -> None:
+    if wanted is not None:
+        state.put_settings(wanted)
 
 
 def _layers(depth: int) -> None:
@@ -75,7 +83,7 @@ def _layers(depth: int) -> None:
         0,
         depth - 1,
         help="Only neurons of these layers are compared; 0 is next to the input.",
-        width=170,
+        width=110,
         **state.widget(
             "layers",
             shown=lambda band: _ends(layer_band(depth, band)),

@@ -175,9 +175,7 @@ def reliability(stats: Statistics, settings: SpectrumSettings) -> core.Reliabili
 
 
 @st.cache_resource(show_spinner=False, max_entries=128)
-def _reliability(
-    keys: Keys, settings: SpectrumSettings, _stats: Statistics
-) -> core.Reliability:
+def _reliability(keys: Keys, settings: SpectrumSettings, _stats: Statistics) -> core.Reliability:
     return core.split_half(_stats.by_code, settings)
 
 
@@ -259,9 +257,7 @@ def graph(stats: Statistics, settings: SpectrumSettings, threshold: float) -> Dr
 
 
 @st.cache_resource(show_spinner=False, max_entries=64)
-def _graph(
-    keys: Keys, settings: SpectrumSettings, threshold: float, _stats: Statistics
-) -> Drawing:
+def _graph(keys: Keys, settings: SpectrumSettings, threshold: float, _stats: Statistics) -> Drawing:
     spectrum = matrix(_stats, settings)
     found = language_graph(spectrum.values, spectrum.languages, threshold=threshold)
     return Drawing(found, positions(found))

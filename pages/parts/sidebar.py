@@ -55,7 +55,7 @@ def choose() -> Scene:
 
 def _choose_model() -> ModelSource:
     root = results.store().root
-    known = _offered(EMBEDDED, _OWN_MODELS, "model_name", state.get("model"))
+    known = _offered(list(EMBEDDED), _OWN_MODELS, "model_name", state.get("model"))
     sources = {name: source for name in known if (source := _find(name)) is not None}
     state.settle("model", sources)
     st.selectbox(
@@ -70,7 +70,7 @@ def _choose_model() -> ModelSource:
         about.append(f"[{source.licence}]({source.licence_url})")
     st.caption("  \n".join(filter(None, about)))
     if not source.installed:
-        st.caption(f":material/info: Not installed here. {words.plain(source.how_to_get)}")
+        st.caption(f":material/info: Not installed here. {source.how_to_get}")
     st.segmented_control(
         "Number format",
         state.DTYPES,
@@ -126,7 +126,7 @@ def _choose_languages(scene: Scene, codes: Sequence[str], study: tuple[str, ...]
             meant=lambda chosen: None if set(chosen) == set(study) else tuple(chosen),
         ),
     )
-    with st.container(horizontal=True):
+    with st.container(horizontal=True, gap="xsmall"):
         st.button(
             f"{len(study)} study languages" if study[0] in STUDY_LANGUAGES else "Default",
             on_click=state.put,

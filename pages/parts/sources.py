@@ -42,7 +42,7 @@ def _model(source: ModelSource, chosen: bool) -> None:
         facts = [f"**{words.plain(source.title)}**", words.plain(words.model_size(source))]
         if source.licence_url:
             facts.append(f"[{source.licence}]({source.licence_url})")
-        facts.append("Installed." if source.installed else words.plain(source.how_to_get))
+        facts.append("Installed." if source.installed else source.how_to_get)
         st.markdown("  \n".join(filter(None, facts)), width="stretch")
         if not source.installed and source.name in _MAKE:
             st.code(_MAKE[source.name], language="bash", width=170)

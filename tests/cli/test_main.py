@@ -134,3 +134,18 @@ def test_a_reader_that_goes_away_is_no_traceback(tmp_path):
         program.stdout.close()
         assert program.stderr.read() == ""
         assert program.wait(60) == 141
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full, which Linux has")
+def test_output_to_a_full_disk(tmp_path):
+    with Path("/dev/full").open("wb") as file:
+        ended = subprocess.run(
+            [sys.executable, "-m", "bridgex_core", "models", "--store", str(tmp_path)],
+            cwd=PROJECT,
+            stdout=file,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert ended.returncode == 2
+    assert ended.stderr == "bridgex: The disk is full: free some space, then try again.\n"

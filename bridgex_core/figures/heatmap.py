@@ -48,7 +48,7 @@ MOST_WITHOUT_ZOOM = 40
 LEAST_SPAN = 0.02
 """The colours of a ratio span at least this much: less is noise and should look the same."""
 
-_TOP, _COLOUR_BAR, _LINE = 12, 56, 15  # pixels
+_TOP, _COLOUR_BAR, _LINE = 12, 64, 15  # pixels
 _NO_WIDTH = "\u200b"
 
 
@@ -113,7 +113,7 @@ class _Layout:
         ]
         self.families = families_of(languages)
         self.key = key_of(self.families, any(code in marked for code in self.codes))
-        longest = max(len(language.name) for language in languages)
+        longest = min(max(len(language.name) for language in languages), 26)
         self.left = 14 + 0.56 * self.font * (longest + 5)
         self.labels = 10 + 0.53 * self.font * max(longest, 14)
         self.tree = 64 if with_tree else 0
@@ -232,7 +232,6 @@ def _add_values(figure: go.Figure, matrix: OverlapMatrix, size: _Layout) -> None
                 "y": (size.bottom - size.labels) / size.height,
                 "yanchor": "top",
                 "xpad": 0,
-                "ypad": 0,
                 "outlinewidth": 0,
                 "nticks": 6,
                 "title": {"text": METRIC_TITLES[metric], "side": "top", "font": {"size": 12}},

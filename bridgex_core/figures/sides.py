@@ -8,7 +8,16 @@ from typing import Any
 import plotly.graph_objects as go
 
 from ..languages import RESOURCE_CLASS_NAMES, Language
-from .theme import CLASS_COLOURS, DARK_INK, MARK, QUALITATIVE, both_names, kind_colours, plain
+from .theme import (
+    CLASS_COLOURS,
+    DARK_INK,
+    MARK,
+    QUALITATIVE,
+    both_names,
+    kind_colours,
+    plain,
+    short,
+)
 
 _KEY_WIDTH = 50  # letters that a narrow screen has room for
 _NO_BREAK = "\u00a0"
@@ -96,7 +105,7 @@ def key_of(families: dict[str, tuple[str, str]], any_marked: bool) -> str:
     """
     entries = [
         f"<span style='color:{colour}'>■</span> "
-        + f"{letters and f'{letters}: '}{plain(family)}".replace(" ", _NO_BREAK)
+        + f"{letters and f'{letters}: '}{short(family)}".replace(" ", _NO_BREAK)
         for family, (colour, letters) in families.items()
     ]
     lengths = [5 + len(family) + len(letters) for family, (_, letters) in families.items()]

@@ -69,6 +69,11 @@ def plain(text: str) -> str:
     return escape(text, quote=False)
 
 
+def short(text: str, most: int = 26) -> str:
+    """The text, cut to `most` letters where it is longer, and escaped."""
+    return plain(text if len(text) <= most else text[: most - 1].rstrip() + "…")
+
+
 def own_name(language: Language) -> str:
     """The autonym, escaped and isolated, so that its direction leaves the rest of a line alone."""
     start = _RIGHT_TO_LEFT if language.is_rtl else _FIRST_STRONG
@@ -83,8 +88,8 @@ def both_names(language: Language) -> str:
 
 
 def marked_name(language: Language, marked: bool) -> str:
-    """English name, escaped, with the mark of a language that the model hardly knows."""
-    return f"{plain(language.name)} {MARK}" if marked else plain(language.name)
+    """English name as a label, with the mark of a language that the model hardly knows."""
+    return f"{short(language.name)} {MARK}" if marked else short(language.name)
 
 
 def short_number(value: float) -> str:

@@ -14,7 +14,7 @@ _PRESET = "preset_widget"
 
 def draw(depth: int) -> None:
     """The row of controls; ``depth`` is the model's number of layers."""
-    with st.container(horizontal=True, vertical_alignment="bottom", gap="xsmall"):
+    with st.container(horizontal=True, gap="xsmall"):
         st.selectbox(
             "Metric",
             METRICS,

@@ -10,8 +10,9 @@ import streamlit as st
 from bridgex_core import figures
 from bridgex_core.generation import Fluency
 from bridgex_core.languages import Language
+from bridgex_core.neurons import TIES
 from bridgex_core.spectrum import Reliability, SpectrumSettings
-from pages.parts import results, words
+from pages.parts import results, state, words
 from pages.parts.messages import told
 from pages.parts.results import Scene, Statistics
 
@@ -53,6 +54,12 @@ def reliability_words(found: Reliability, unit: str) -> str:
 
 def _ties(stats: Statistics, settings: SpectrumSettings) -> None:
     st.caption(tie_words(results.saturation(stats, settings), settings))
+    st.toggle(
+        "Let all tied neurons in",
+        help="As the code released with the paper does: the sets then hold more neurons than the "
+        "top rate says.",
+        **state.widget("ties", lambda ties: ties == "include", lambda on: TIES[on]),
+    )
 
 
 def tie_words(frame: pd.DataFrame, settings: SpectrumSettings) -> str:

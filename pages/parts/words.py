@@ -33,7 +33,6 @@ SELECTION_HELP = (
     "(a z-score)."
 )
 ORDERINGS = {"clustering": "By similarity", "family": "By family", "alphabet": "By name"}
-TIES = {"break": "Exactly the top rate", "include": "All tied neurons too"}
 VIEWS = {"heatmap": "Heatmap", "graph": "Graph", "map": "Map", "typology": "Typology"}
 KINDS = {
     "genetic": "Family tree",

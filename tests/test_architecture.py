@@ -12,9 +12,10 @@ CORE = ROOT / "bridgex_core"
 
 # From the ground up: a module may import those before it, never one after it.
 ORDER = (
-    "errors", "progress", "language_files", "languages", "prompts", "corpora", "model_sources", "embedded",
-    "machine", "models", "entries", "store", "user_files", "activations", "probe", "generation", "neurons",
-    "collection", "similarity", "language_graph", "typology", "spectrum", "figures", "jobs", "cli",
+    "errors", "progress", "language_files", "languages", "prompts", "corpora", "model_sources",
+    "embedded", "machine", "models", "entries", "store", "user_files", "activations", "probe",
+    "generation", "neurons", "collection", "similarity", "language_graph", "typology",
+    "spectrum", "figures", "jobs", "cli",
 )  # fmt: skip
 # Deferred until called, because a lower module offers what a higher one registers.
 DEFERRED = {("model_sources", "embedded")}

@@ -25,7 +25,7 @@ def one_at_a_time(model) -> np.ndarray:
         for handle in handles:
             handle.remove()
         for layer, out in enumerate(caught):
-            values[layer, :, p] = out[0, len(model.bos) :].double().mean(0).numpy()
+            values[layer, :, p] = out.reshape(-1, WIDTH)[len(model.bos) :].mean(0).numpy()
     return values
 
 

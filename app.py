@@ -5,22 +5,22 @@ from pathlib import Path
 import streamlit as st
 
 from bridgex_core.errors import InputError
-from pages.parts import messages, sidebar, state, words
+from dashboard.parts import messages, sidebar, state, words
 
-st.set_page_config(
-    "BridgeX Explorer", str(Path(__file__).parent / "pages/parts/icon.svg"), "wide", 320
-)
-page = st.navigation(
-    [
-        st.Page("pages/spectrum.py", title="Spectrum", icon=":material/grid_on:", default=True),
-        st.Page("pages/library.py", title="Library", icon=":material/library_books:"),
-    ],
-    position="top",
-)
+ICON = str(Path(__file__).parent / "dashboard" / "parts" / "icon.svg")
+
+st.set_page_config("BridgeX Explorer", ICON, layout="wide", initial_sidebar_state=320)
 # Streamlit's wide margins take a tenth of a laptop's screen from the picture.
 st.html(
     "<style>@media (min-width: 50rem) "
     "{.stMainBlockContainer {padding-left: 2rem; padding-right: 2rem}}</style>"
+)
+page = st.navigation(
+    [
+        st.Page("dashboard/spectrum.py", title="Spectrum", icon=":material/grid_on:", default=True),
+        st.Page("dashboard/library.py", title="Library", icon=":material/library_books:"),
+    ],
+    position="top",
 )
 try:
     state.restore()

@@ -161,8 +161,10 @@ class Plan:
 
     def sentence(self) -> str:
         """For people."""
+        number = len(self.languages)
+        what = "1 language" if number == 1 else f"{number} languages"
         return (
-            f"{len(self.languages)} languages, {self.text_bytes / 1000:,.0f} kB of text, on "
+            f"{what}, {self.text_bytes / 1000:,.0f} kB of text, on "
             f"{self.device} in {self.dtype}: about {machine.gibibytes(self.needed)} of memory, "
             f"{machine.gibibytes(self.free)} free."
         )

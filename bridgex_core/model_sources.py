@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -209,15 +210,20 @@ def count_parameters(weights: list[Path]) -> int:
         if file.suffix != ".safetensors":
             total += file.stat().st_size // 2
             continue
-        with file.open("rb") as stream:
-            header = json.loads(stream.read(int.from_bytes(stream.read(8), "little")))
-        for name, tensor in header.items():
-            if name != "__metadata__":
-                count = 1
-                for size in tensor["shape"]:
-                    count *= size
-                total += count
+        shapes = (t["shape"] for name, t in _header(file).items() if name != "__metadata__")
+        total += sum(math.prod(shape) for shape in shapes)
     return total
+
+
+def _header(file: Path) -> dict:
+    """The table of contents of a safetensors file."""
+    with file.open("rb") as stream:
+        length = int.from_bytes(stream.read(8), "little")
+        try:
+            header = json.loads(stream.read(min(length, file.stat().st_size)))
+        except ValueError as error:
+            raise InputError(f"The weights in {file} are damaged: copy the model again.") from error
+    return header
 
 
 def _first(config: dict, *names: str) -> int:

@@ -9,6 +9,7 @@ Where that module stands differs between architectures: :data:`ARCHITECTURES` is
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -225,7 +226,7 @@ def load(source: ModelSource, *, dtype: str = "float32", device: str | None = No
         tokenizer = AutoTokenizer.from_pretrained(
             source.path, local_files_only=True, trust_remote_code=False
         )
-    except (OSError, ValueError, ImportError, KeyError) as error:
-        reason = str(error).strip().splitlines()[0]
+    except Exception as error:  # whatever a folder that is no such model makes a library raise
+        reason = textwrap.shorten(f"{error}" or type(error).__name__, 300, placeholder=" …")
         raise InputError(f"The model in {source.path} could not be loaded: {reason}") from error
     return wrap(network.to(place), tokenizer, source)

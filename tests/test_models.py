@@ -111,6 +111,17 @@ def test_damaged_weights_and_unknown_dtypes_and_devices(tiny_model_folder, tmp_p
         models.load(find_model(str(broken), tmp_path))
 
 
+@pytest.mark.parametrize("keep", [4, 100, -64])
+def test_truncated_weights_are_told_in_one_sentence(tiny_model_folder, tmp_path, keep):
+    broken = tmp_path / "broken"
+    shutil.copytree(tiny_model_folder, broken)
+    weights = broken / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:keep])
+    with pytest.raises(InputError, match="damaged|could not be loaded") as told:
+        models.load(find_model(str(broken), tmp_path))
+    assert "\n" not in str(told.value)
+
+
 def test_dtypes(tiny_model_folder, tmp_path):
     source = find_model(str(tiny_model_folder), tmp_path)
     assert models.load(source, dtype="bfloat16").dtype == torch.bfloat16

@@ -13,12 +13,11 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from bridgex_core import jobs, typology
+from bridgex_core import typology
 from bridgex_core.activations import ActivationStats
 from bridgex_core.collection import FLUENCY, STATISTICS, Collection
 from bridgex_core.corpora import open_corpus
 from bridgex_core.generation import Fluency
-from bridgex_core.jobs import Job
 from bridgex_core.language_graph import suggested_threshold
 from bridgex_core.languages import STUDY_LANGUAGES, register
 from bridgex_core.model_sources import find_model
@@ -80,7 +79,7 @@ def root(filled_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     folder = tmp_path / "store"
     shutil.copytree(filled_store, folder)
     monkeypatch.setenv("BRIDGEX_STORE", str(folder))
-    monkeypatch.setattr("pages.parts.results.default_store", lambda: Store(folder))
+    monkeypatch.setattr("dashboard.parts.results.default_store", lambda: Store(folder))
     st.cache_resource.clear()
     st.cache_data.clear()
     yield folder
@@ -473,8 +472,8 @@ def test_what_is_foreign_is_shown_as_it_is(opened: Open) -> None:
 
 def test_the_view_survives_a_visit_to_the_library(opened: Open, drawn: dict[str, Any]) -> None:
     app = opened(metric="count", rate="0.05", pair="deu_Latn,eng_Latn")
-    calm(app.switch_page("pages/library.py").run())
-    calm(app.switch_page("pages/spectrum.py").run())
+    calm(app.switch_page("dashboard/library.py").run())
+    calm(app.switch_page("dashboard/spectrum.py").run())
     assert drawn["spectrum_heatmap"][0].settings.metric == "count"
     assert app.select_slider(key="rate_widget").value == 0.05
     assert app.selectbox(key="pair_1").value == "eng_Latn"

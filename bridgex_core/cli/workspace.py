@@ -18,6 +18,7 @@ from bridgex_core.store import Store, open_store
 from bridgex_core.user_files import user_register
 
 STUDY = "study"
+ALL = "all"
 FIXED_DTYPES = tuple(dtype for dtype in DTYPES if dtype != "auto")
 
 
@@ -71,6 +72,9 @@ def chosen_languages(args: argparse.Namespace, languages: Register) -> tuple[Lan
     """The languages of --languages, resolved, in the order given."""
     if args.languages == STUDY:
         return tuple(languages[code] for code in STUDY_LANGUAGES)
+    if args.languages == ALL:
+        there = open_corpus(args.corpus, register=languages).languages()
+        return tuple(languages[code] for code in there if code in languages)
     names = [name.strip() for name in args.languages.split(",") if name.strip()]
     if not names:
         raise InputError("--languages names no language: give codes such as swh_Latn,eng_Latn.")
@@ -85,7 +89,7 @@ def add_languages(parser: argparse.ArgumentParser, *, default: str | None) -> No
         required=default is None,
         default=default,
         help="FLORES-200 codes or names, with commas between them; `study` stands for the 15 "
-        "languages of the paper" + (" (default: %(default)s)" if default else ""),
+        "languages of the paper, `all` for every language of the corpus" + (" (default: %(default)s)" if default else ""),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,8 +18,9 @@ from .theme import (
     ACCENT,
     DARK_INK,
     LINE,
+    MARK,
+    PLAIN,
     QUALITATIVE,
-    TRANSPARENT,
     axis,
     both_names,
     marked_name,
@@ -27,8 +29,15 @@ from .theme import (
     short,
 )
 
-_ORANGE, _SKY, _GREEN, _, _BLUE, *_ = QUALITATIVE
-_LEGEND = {"orientation": "h", "x": 0, "xanchor": "left", "y": 1.02, "yanchor": "bottom"}
+_ORANGE, _SKY, _GREEN = QUALITATIVE[:3]
+_LEGEND: dict[str, Any] = {
+    "orientation": "h",
+    "x": 0,
+    "xanchor": "left",
+    "y": 1.02,
+    "yanchor": "bottom",
+}
+_HATCH = "rgba(255,255,255,0.4)"
 _PERCENT_TICKS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50)
 
 
@@ -60,7 +69,7 @@ def agreement_curve(frame: pd.DataFrame, current: float) -> go.Figure:
         x=percent,
         y=rho,
         mode="lines+markers",
-        line={"color": _BLUE, "width": 2},
+        line={"color": PLAIN, "width": 2},
         marker={"size": 7},
         hovertemplate="Top rate %{x:.3g} %<br>ρ = %{y:.3f}<extra></extra>",
         name="agreement",
@@ -106,7 +115,7 @@ def fluency_bars(
         margin={"l": 110, "r": 16, "t": 34, "b": 46, "pad": 0},
         bargap=0.25,
         legend=_LEGEND,
-        xaxis=axis("Bits per UTF-8 byte (fewer is more fluent)", rangemode="tozero"),
+        xaxis=axis("Bits per byte, fewer is better", rangemode="tozero"),
         yaxis=axis(
             type="category",
             categoryorder="array",
@@ -114,13 +123,14 @@ def fluency_bars(
             labelalias={languages[i].code: name for i, name in zip(order, names, strict=True)},
             dtick=1,
             ticks="",
+            ticklabelstandoff=4,
             showgrid=False,
             automargin=True,
         ),
     )
     for label, colour, pattern, wanted in (
-        ("known", _SKY, "", False),
-        ("† hardly known to the model", ACCENT, "/", True),
+        ("known to the model", _SKY, "", False),
+        (f"{MARK} hardly known to the model", ACCENT, "/", True),
     ):
         shown = [i for i in order if (languages[i].code in marked) == wanted]
         figure.add_bar(
@@ -136,11 +146,12 @@ def fluency_bars(
                 "thickness": 1.5,
                 "width": 3,
             },
-            marker={"color": colour, "pattern": {"shape": pattern, "fgcolor": "#FFFFFF"}},
-            text=[f" {values[i]:.2f}" for i in shown],
+            marker=_filled(colour, pattern),
+            text=[f"{values[i]:.2f}" for i in shown],
             textposition="inside",
             insidetextanchor="start",
-            insidetextfont={"color": DARK_INK},
+            insidetextfont={"color": DARK_INK, "size": 11},
+            constraintext="none",
             textangle=0,
             customdata=[[both_names(languages[i]), _interval(*ends[i])] for i in shown],
             hovertemplate=(
@@ -151,6 +162,12 @@ def fluency_bars(
         )
     figure.update_layout(barmode="overlay")
     return figure
+
+
+def _filled(colour: str, pattern: str) -> dict[str, Any]:
+    """A bar's filling: "" is plain, "/" and "." are plotly's patterns."""
+    hatch = {"shape": pattern, "bgcolor": colour, "fgcolor": _HATCH, "size": 6, "solidity": 0.2}
+    return {"color": colour, "line": {"width": 0}, "pattern": hatch}
 
 
 def _interval(low: float, high: float) -> str:
@@ -176,7 +193,7 @@ def pair_layers(pair: Pair, languages: tuple[Language, Language]) -> go.Figure:
         yaxis=axis("Neurons", rangemode="tozero"),
     )
     for counts, label, colour, pattern in (
-        (pair.shared, "shared", _BLUE, ""),
+        (pair.shared, "shared", _GREEN, ""),
         (pair.only_a, f"only {first}", _ORANGE, "/"),
         (pair.only_b, f"only {second}", _SKY, "."),
     ):
@@ -184,14 +201,8 @@ def pair_layers(pair: Pair, languages: tuple[Language, Language]) -> go.Figure:
             x=list(pair.layers),
             y=counts,
             name=label,
-            marker={
-                "color": colour,
-                "line": {"width": 0},
-                "pattern": {"shape": pattern, "fgcolor": "#FFFFFF", "size": 6, "solidity": 0.25},
-            },
-            hovertemplate=f"{label}: %{{y}}<extra></extra>".replace("only", "Only", 1)
-            if label.startswith("only")
-            else "Shared: %{y}<extra></extra>",
+            marker=_filled(colour, pattern),
+            hovertemplate=f"{label}: %{{y}}<extra></extra>",
         )
     return figure
 
@@ -217,7 +228,7 @@ def typology_scatter(
     model, known = (np.asarray(array, dtype=np.float64) for array in (values, similarity))
     if not model.shape == known.shape == (len(pair_names),):
         raise InputError("Every pair of the typology chart needs one value, similarity and name.")
-    kept = np.flatnonzero(~(np.isnan(model) | np.isnan(known)))
+    kept = np.flatnonzero(~(np.isnan(model) | np.isnan(known))).tolist()
     figure = new_figure(
         height=400,
         margin={"l": 56, "r": 12, "t": 84, "b": 48, "pad": 0},
@@ -241,8 +252,8 @@ def typology_scatter(
         mode="markers",
         marker={
             "size": 8 if len(kept) < 400 else 5,
-            "color": _BLUE,
-            "opacity": 0.55 if len(kept) < 400 else 0.3,
+            "color": PLAIN,
+            "opacity": 0.7 if len(kept) < 400 else 0.35,
             "line": {"width": 0},
         },
         hovertemplate=(
@@ -268,4 +279,5 @@ def _circumstances(correlation: MatrixCorrelation) -> str:
         return counted
     p = correlation.p_value
     tested = "Mantel test p < 0.001" if p < 0.001 else f"Mantel test p = {p:.3f}"
-    return f"[{correlation.confidence:.0%} interval, languages resampled]<br>{tested} · {counted}"
+    interval = f"[{100 * correlation.confidence:g} % interval: languages resampled]"
+    return f"{interval}<br>{tested} · {counted}"

@@ -12,6 +12,7 @@ import plotly.graph_objects as go
 from ..errors import InputError
 from ..languages import Language
 from .theme import (
+    GRID,
     LINE,
     QUALITATIVE,
     SYMBOLS,
@@ -22,7 +23,9 @@ from .theme import (
     short,
 )
 
-_HEIGHT, _WIDTH = 560, 620  # pixels; the width is a guess at a page's, to place the labels for
+_HEIGHT = 560
+_NARROW = 344  # pixels: labels are placed for a narrow page, since a wide one only has more room
+_ROOM = (0.32, 0.14)  # beyond the points, for their labels: a share of their span, in all
 _EDGE_STEPS = 5
 
 
@@ -49,20 +52,25 @@ def graph_figure(
     _add_edges(figure, graph, positions, languages)
     codes = list(graph)
     groups = [int(graph.nodes[code]["community"]) for code in codes]
-    neighbours = [
-        ", ".join(
-            plain(languages[other].name)
-            for other in sorted(graph[code], key=lambda c, code=code: -graph[code][c]["weight"])[:5]
-        )
-        for code in codes
-    ]
     about = [
-        f"Community {group + 1}" + (f"<br>Nearest: {names}" if names else "<br>No edge")
-        for group, names in zip(groups, neighbours, strict=True)
+        f"Community {group + 1}<br>{_neighbours(graph, code, languages)}"
+        for code, group in zip(codes, groups, strict=True)
     ]
     places = np.array([positions[code] for code in codes])
-    _add_points(figure, places, [languages[code] for code in codes], groups, about)
+    number = {code: place for place, code in enumerate(codes)}
+    sides = label_positions(
+        places,
+        [len(languages[code].name) for code in codes],
+        lines=[(number[a], number[b]) for a, b in graph.edges],
+    )
+    _add_points(figure, places, [languages[code] for code in codes], groups, about, sides)
     return figure
+
+
+def _neighbours(graph: nx.Graph, code: str, languages: Mapping[str, Language]) -> str:
+    edges = sorted((-edge["weight"], other) for other, edge in graph[code].items())
+    names = ", ".join(plain(languages[other].name) for _, other in edges[:5])
+    return f"Nearest: {names}" if names else "No edge"
 
 
 def map_figure(
@@ -91,10 +99,14 @@ def map_figure(
         **_plane(places),
     )
     figure.update_yaxes(scaleanchor="x", scaleratio=1)
+    figure.update_layout(
+        {f"{axis}axis": {"showline": True, "linecolor": GRID, "mirror": True} for axis in "xy"}
+    )
     about = [f"Group {group + 1}" for group in groups] if groups else [""] * len(languages)
-    _add_points(figure, places, languages, groups or [0] * len(languages), about)
+    sides = label_positions(places, [len(language.name) for language in languages], equal=True)
+    _add_points(figure, places, languages, groups or [0] * len(languages), about, sides)
     figure.add_annotation(
-        text=f"Stress {stress:.2f} (0 exact, 0.1 fair, 0.2 poor)",
+        text=f"Stress {stress:.2f}: 0 is exact, 0.1 fair, 0.2 poor",
         xref="paper",
         yref="paper",
         x=0,
@@ -111,10 +123,12 @@ def map_figure(
 def _plane(places: np.ndarray) -> dict[str, Any]:
     """Two axes without ticks, with room around the points for their labels."""
     low, high = places.min(axis=0), places.max(axis=0)
-    room = 0.5 * np.maximum(high - low, 1e-9 + 0.05 * np.max(high - low, initial=1e-3))
+    span = high - low
+    span = np.maximum(span, 0.1 * span.max() or 1.0)
+    room = span * _ROOM / 2 + (span - (high - low)) / 2
     return {
-        name: no_axis(range=[float(low[i] - share * room[i]), float(high[i] + share * room[i])])
-        for i, (name, share) in enumerate((("xaxis", 0.32), ("yaxis", 0.14)))
+        name: no_axis(range=[float(low[i] - room[i]), float(high[i] + room[i])])
+        for i, name in enumerate(("xaxis", "yaxis"))
     }
 
 
@@ -168,6 +182,7 @@ def _add_points(
     languages: Sequence[Language],
     groups: Sequence[int],
     about: Sequence[str],
+    sides: Sequence[str],
 ) -> None:
     names = [short(language.name) for language in languages]
     size = 13 if len(names) <= 30 else 9
@@ -176,7 +191,7 @@ def _add_points(
         y=places[:, 1],
         mode="markers+text",
         text=names,
-        textposition=label_positions(places, [len(language.name) for language in languages]),
+        textposition=sides,
         textfont={"size": 12 if len(names) <= 30 else 9},
         marker={
             "size": size,
@@ -208,25 +223,47 @@ _SIDES: dict[str, tuple[float, float]] = {
 }
 
 
-def label_positions(places: np.ndarray, letters: Sequence[int]) -> list[str]:
-    """A plotly text position for each point, so that labels cover little of each other.
+def label_positions(
+    places: np.ndarray,
+    letters: Sequence[int],
+    *,
+    lines: Sequence[tuple[int, int]] = (),
+    equal: bool = False,
+) -> list[str]:
+    """A plotly text position for each point (K, 2), so that labels cover little.
 
-    Greedy, in the order of the points: each takes the side with the least overlap with the points
-    and the labels that already stand; sides are tried in the order of `_SIDES`. Sizes in pixels
-    are those of a page of usual width.
+    Greedy, in the order of the points: each takes the side with the least of points, standing
+    labels, lines and margin under its label; equals are taken in the order of `_SIDES`.
+
+    Parameters
+    ----------
+    letters : length of each label.
+    lines : pairs of points that a line joins.
+    equal : both axes have the same scale.
     """
     font, point = (12, 7) if len(letters) <= 30 else (9, 5)
+    room = np.array([_NARROW, _HEIGHT]) / (1 + np.array(_ROOM))
     span = np.maximum(np.ptp(places, axis=0), 1e-9)
-    at = (places - places.min(axis=0)) / span * (_WIDTH - 200, _HEIGHT - 100)
+    scale = np.full(2, (room / span).min()) if equal else room / span
+    at = (places - places.mean(axis=0)) * scale
+    frame = np.array([*(at.min(axis=0) - room * _ROOM / 2), *(at.max(axis=0) + room * _ROOM / 2)])
     standing = [np.array([*(xy - point), *(xy + point)]) for xy in at]
+    standing += [
+        np.array([*(xy - 2), *(xy + 2)])
+        for a, b in lines
+        for xy in at[a] + np.linspace(0.05, 0.95, 24)[:, np.newaxis] * (at[b] - at[a])
+    ]
     chosen = []
     for xy, count in zip(at, letters, strict=True):
         half = np.array([0.28 * font * count, 0.6 * font])
         boxes = []
-        for side in _SIDES.values():
-            centre = xy + np.array(side) * (half + (point if side[1] == 0 else 2, point))
+        for across, up in _SIDES.values():
+            away = np.array([half[0] + (point if up == 0 else 2), half[1] + point])
+            centre = xy + np.array([across, up]) * away
             boxes.append(np.array([*(centre - half), *(centre + half)]))
-        best = int(np.argmin([_overlap(box, np.array(standing)) for box in boxes]))
+        others = np.array(standing)
+        covered = [_overlap(box, others) + 3 * _outside(box, frame) for box in boxes]
+        best = int(np.argmin(covered))
         standing.append(boxes[best])
         chosen.append(list(_SIDES)[best])
     return chosen
@@ -236,3 +273,8 @@ def _overlap(box: np.ndarray, others: np.ndarray) -> float:
     """The area of a box (left, bottom, right, top) that other boxes (N, 4) cover, summed."""
     shared = np.minimum(box[2:], others[:, 2:]) - np.maximum(box[:2], others[:, :2])
     return float(np.prod(np.maximum(shared, 0), axis=1).sum())
+
+
+def _outside(box: np.ndarray, frame: np.ndarray) -> float:
+    """The area of a box outside a frame."""
+    return float(np.prod(box[2:] - box[:2])) - _overlap(box, frame[np.newaxis])

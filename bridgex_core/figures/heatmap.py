@@ -48,7 +48,7 @@ MOST_WITHOUT_ZOOM = 40
 LEAST_SPAN = 0.02
 """The colours of a ratio span at least this much: less is noise and should look the same."""
 
-_TOP, _COLOUR_BAR, _LINE = 12, 64, 15  # pixels
+_TOP, _COLOUR_BAR, _LINE = 12, 54, 15  # pixels
 _NO_WIDTH = "\u200b"
 
 
@@ -84,7 +84,7 @@ def spectrum_heatmap(
         _add_tree(figure, tree)
     if selected is not None:
         _add_outline(figure, matrix.languages, selected)
-    _add_key(figure, size)
+    _add_key(figure, matrix.settings.metric, size)
     figure.update_layout(**size.layout())
     return figure
 
@@ -115,7 +115,7 @@ class _Layout:
         self.key = key_of(self.families, any(code in marked for code in self.codes))
         longest = min(max(len(language.name) for language in languages), 26)
         self.left = 14 + 0.56 * self.font * (longest + 5)
-        self.labels = 10 + 0.53 * self.font * max(longest, 14)
+        self.labels = 14 + 0.5 * self.font * max(longest, 14)
         self.tree = 64 if with_tree else 0
         self.strip = 9
         self.plot = count * self.row + self.strip + 4 + self.tree
@@ -176,21 +176,27 @@ class _Layout:
         }
 
 
-def _add_key(figure: go.Figure, size: _Layout) -> None:
-    figure.add_annotation(
-        text=size.key,
-        name="key",
-        showarrow=False,
-        xref="paper",
-        yref="paper",
-        x=1,
-        y=0,
-        xanchor="right",
-        yanchor="top",
-        yshift=-(size.labels + _COLOUR_BAR),
-        align="right",
-        font={"size": 11},
-    )
+def _add_key(figure: go.Figure, metric: str, size: _Layout) -> None:
+    """What stands below the columns: the colour bar's title above it, the key below it."""
+    for name, text, at in (
+        ("metric", METRIC_TITLES[metric], size.labels),
+        ("key", size.key, size.labels + _COLOUR_BAR),
+    ):
+        figure.add_annotation(
+            text=text,
+            name=name,
+            showarrow=False,
+            xref="paper",
+            yref="paper",
+            x=1,
+            y=0,
+            xanchor="right",
+            yanchor="top",
+            yshift=-at,
+            align="right",
+            borderpad=0,
+            font={"size": 12 if name == "metric" else 11},
+        )
 
 
 # ---- The values --------------------------------------------------------------------------------
@@ -229,12 +235,12 @@ def _add_values(figure: go.Figure, matrix: OverlapMatrix, size: _Layout) -> None
                 "x": 1,
                 "xanchor": "right",
                 "yref": "container",
-                "y": (size.bottom - size.labels) / size.height,
+                "y": (size.bottom - size.labels - _LINE) / size.height,
                 "yanchor": "top",
                 "xpad": 0,
+                "ypad": 4,
                 "outlinewidth": 0,
                 "nticks": 6,
-                "title": {"text": METRIC_TITLES[metric], "side": "top", "font": {"size": 12}},
                 "tickfont": {"size": 11},
             },
         }
@@ -298,11 +304,12 @@ def _add_cells(figure: go.Figure, matrix: OverlapMatrix, languages: Sequence[Lan
             number = f"{value:.0f}" if metric == "count" else f"{value:.3f}".replace("-", "−")
             counts = [int(matrix.shared[i, j]), int(matrix.sizes[i]), int(matrix.sizes[j])]
             rows.append([first, second, names[i], names[j], number, *counts])
+    about = np.array(rows, dtype=object)  # plotly checks a list item by item
     hidden = {"marker": {"opacity": 0}}
     figure.add_scatter(
-        x=[row[1] for row in rows],
-        y=[row[0] for row in rows],
-        customdata=rows,
+        x=about[:, 1],
+        y=about[:, 0],
+        customdata=about,
         mode="markers",
         marker={"symbol": "square", "size": 12, "opacity": 0},
         selected=hidden,

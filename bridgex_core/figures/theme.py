@@ -22,6 +22,9 @@ from ..languages import Language
 ACCENT = "#D55E00"
 """What is chosen, current, or to be noticed."""
 
+PLAIN = "#3A87C8"
+"""Data of one kind: at least 3:1 against the light and the dark page."""
+
 QUALITATIVE: tuple[str, ...] = (
     "#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#CC79A7",
     "#D55E00", "#999999", "#44AA99", "#882255", "#AA9F5B", "#6A5ACD",

@@ -6,6 +6,7 @@ import xml.etree.ElementTree as ElementTree
 
 import pytest
 
+import bridgex_core.language_graph
 from bridgex_core.languages import STUDY_LANGUAGES
 
 from .conftest import ACTIVE, HAND_MADE
@@ -101,6 +102,20 @@ def test_graph_file(run, hand_made, tmp_path):
     assert nodes == set(HAND_MADE)
 
 
+def test_graph_heeds_the_seed(run, hand_made, tmp_path, monkeypatch):
+    seeds = []
+    original = bridgex_core.language_graph.language_graph
+
+    def language_graph(*words, seed, **more):
+        seeds.append(seed)
+        return original(*words, seed=seed, **more)
+
+    monkeypatch.setattr(bridgex_core.language_graph, "language_graph", language_graph)
+    words = ["spectrum", *hand_made.options, *ACTIVE, "--languages", "sw,en,de", "--seed", "7"]
+    run(*words, "--graphml", tmp_path / "graph.graphml")
+    assert seeds == [7]
+
+
 def test_heatmap_page(run, hand_made, tmp_path):
     file = tmp_path / "page.html"
     words = ["spectrum", *hand_made.options, *ACTIVE, "--languages", "sw,en,de"]
@@ -134,3 +149,8 @@ def test_spectrum_collects_when_it_is_told_to(run, place):
 def test_the_study_languages_are_the_default(refused, place):
     line = refused("spectrum", *place.options[:-2])
     assert ", ".join(STUDY_LANGUAGES) in line
+
+
+def test_all_stands_for_every_language_of_the_corpus(run, place):
+    found = run("spectrum", *place.options, "--languages", "all", "--collect", "--json").json
+    assert sorted(found["languages"]) == sorted(file.stem for file in place.corpus.glob("*.txt"))

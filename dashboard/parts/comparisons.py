@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import networkx as nx
-import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
@@ -16,10 +15,10 @@ from bridgex_core import figures
 from bridgex_core.language_graph import suggested_threshold
 from bridgex_core.languages import Language
 from bridgex_core.similarity import MatrixCorrelation, off_diagonal
-from bridgex_core.spectrum import SpectrumSettings
+from bridgex_core.spectrum import OverlapMatrix, SpectrumSettings
 from bridgex_core.typology import TYPOLOGY_KINDS, typology_similarity
-from pages.parts import results, state, words
-from pages.parts.results import Scene, Statistics
+from dashboard.parts import results, state, words
+from dashboard.parts.results import Scene, Statistics
 
 
 @dataclass(frozen=True)
@@ -40,11 +39,12 @@ _CLOSE = {
 
 def graph(scene: Scene, stats: Statistics, settings: SpectrumSettings, fmt: str) -> Drawn:
     """Languages joined where they are similar enough."""
-    threshold = _threshold(results.matrix(stats, settings).values, settings)
+    threshold = _threshold(results.matrix(stats, settings))
     drawing = results.graph(stats, settings, threshold)
-    figure = figures.graph_figure(drawing.graph, drawing.positions, scene.named(stats.languages))
+    languages = {one.code: one for one in scene.named(stats.languages)}
+    figure = figures.graph_figure(drawing.graph, drawing.positions, languages)
     edges = words.counted(drawing.graph.number_of_edges(), "edge")
-    communities = len(set(dict(drawing.graph.nodes(data="community")).values()))
+    communities = len(set(drawing.communities(stats.languages)))
     st.plotly_chart(
         figure,
         key="graph",
@@ -59,15 +59,15 @@ def graph(scene: Scene, stats: Statistics, settings: SpectrumSettings, fmt: str)
     return Drawn(figure, drawing.graph)
 
 
-def _threshold(values: np.ndarray, settings: SpectrumSettings) -> float:
-    pairs = off_diagonal(values)
+def _threshold(matrix: OverlapMatrix) -> float:
+    pairs = off_diagonal(matrix.values)
     low, high = float(pairs.min()), float(pairs.max())
-    suggested = suggested_threshold(values)
+    suggested = suggested_threshold(matrix.values)
     if state.get("threshold") is not None and not low <= state.get("threshold") <= high:
         state.put(threshold=None)  # chosen for another metric
     if low == high:
         return low
-    whole = settings.metric == "count"
+    whole = matrix.settings.metric == "count"
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.slider(
             "Join languages from",
@@ -94,7 +94,8 @@ def plane(scene: Scene, stats: Statistics, settings: SpectrumSettings, fmt: str)
     """Languages as points, near each other where they are similar."""
     languages = scene.named(stats.languages)
     found = results.placed(stats, settings)
-    groups = [language.family or "Family unknown" for language in languages]
+    threshold = suggested_threshold(results.matrix(stats, settings).values)
+    groups = results.graph(stats, settings, threshold).communities(stats.languages)
     figure = figures.map_figure(found.coordinates, languages, groups, found.stress)
     st.plotly_chart(
         figure,
@@ -105,7 +106,7 @@ def plane(scene: Scene, stats: Statistics, settings: SpectrumSettings, fmt: str)
     st.caption(
         "Distances on the map come as near as a plane allows to how little two languages share "
         f"(metric MDS, stress-1 = {found.stress:.2f}: {_stress_words(found.stress)}). The axes "
-        "have no meaning of their own. Colours are language families."
+        "have no meaning of their own. Colours and shapes are the graph's communities."
     )
     return Drawn(figure)
 

@@ -7,7 +7,7 @@ import streamlit as st
 from bridgex_core.errors import InputError
 from bridgex_core.neurons import layer_band
 from bridgex_core.spectrum import DEFAULT, METRICS, ORDERINGS, PAPER, SpectrumSettings
-from pages.parts import state, words
+from dashboard.parts import state, words
 
 _PRESET = "preset_widget"
 

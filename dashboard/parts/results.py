@@ -250,6 +250,10 @@ class Drawing:
     graph: nx.Graph
     positions: Mapping[str, tuple[float, float]]
 
+    def communities(self, codes: Sequence[str]) -> list[int]:
+        """The community of each language."""
+        return [int(self.graph.nodes[code]["community"]) for code in codes]
+
 
 def graph(stats: Statistics, settings: SpectrumSettings, threshold: float) -> Drawing:
     """The languages as a graph; not to be changed, since it is kept."""

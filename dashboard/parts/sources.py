@@ -7,9 +7,9 @@ import streamlit as st
 from bridgex_core.corpora import UDHR, open_corpus
 from bridgex_core.embedded import DEFAULT_MODEL, EMBEDDED
 from bridgex_core.model_sources import ModelSource, find_model
-from pages.parts import results, sidebar, state, words
-from pages.parts.messages import attempt
-from pages.parts.results import Scene
+from dashboard.parts import results, sidebar, state, words
+from dashboard.parts.messages import attempt
+from dashboard.parts.results import Scene
 
 _MAKE = {DEFAULT_MODEL: "make setup", "smollm2-135m": "make smollm2"}
 

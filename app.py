@@ -7,9 +7,12 @@ import streamlit as st
 from bridgex_core.errors import InputError
 from dashboard.parts import messages, sidebar, state, words
 
-ICON = str(Path(__file__).parent / "dashboard" / "parts" / "icon.svg")
+PARTS = Path(__file__).parent / "dashboard" / "parts"
 
-st.set_page_config("BridgeX Explorer", ICON, layout="wide", initial_sidebar_state=320)
+st.set_page_config(
+    "BridgeX Explorer", str(PARTS / "icon.svg"), layout="wide", initial_sidebar_state=320
+)
+st.logo(PARTS / "logo.svg", size="large", icon_image=PARTS / "icon.svg")
 # Streamlit's wide margins take a tenth of a laptop's screen from the picture.
 st.html(
     "<style>@media (min-width: 50rem) "

@@ -17,8 +17,8 @@ _FORMATS = {"png": "PNG", "svg": "SVG"}
 
 def main(scene: Scene) -> None:
     """The whole page."""
+    stats = results.statistics(scene)  # first: what is damaged is set aside, and then missing
     place = compute.draw(scene)
-    stats = results.statistics(scene)
     if len(stats.languages) < 2:
         _question()
         st.info(_too_few(scene), icon=":material/info:")
@@ -45,6 +45,7 @@ def _too_few(scene: Scene) -> str:
 
 def _spectrum(scene: Scene, stats: Statistics) -> None:
     """Controls and everything that follows from them; reruns alone when one is changed."""
+    pair.settle(stats.languages)
     state.publish()
     depth = results.table(stats).layers
     with st.container(horizontal=True, horizontal_alignment="distribute"):
@@ -60,12 +61,11 @@ def _spectrum(scene: Scene, stats: Statistics) -> None:
     controls.draw(depth)
     settings = state.settings()
     matrix = results.matrix(stats, settings)
-    pair.settle(stats.languages)
     drawn = _VIEWS[state.get("view")](scene, stats, settings, _format())
     st.caption(_measured(scene, stats, matrix))
     _downloads(matrix, drawn)
     pair.draw(scene, stats, settings)
-    trust.draw(scene, stats, settings, _marked(scene, stats))
+    trust.draw(scene, stats, settings)
 
 
 def _heatmap(scene: Scene, stats: Statistics, settings: SpectrumSettings, fmt: str) -> Drawn:
@@ -76,7 +76,7 @@ def _heatmap(scene: Scene, stats: Statistics, settings: SpectrumSettings, fmt: s
         ordered,
         scene.named(ordered.languages),
         tree=ordering.tree,
-        marked=_marked(scene, stats),
+        marked=results.hardly_known(scene, stats.languages),
         selected=state.get("pair"),
     )
     st.plotly_chart(
@@ -97,11 +97,6 @@ _VIEWS = {
     "map": comparisons.plane,
     "typology": comparisons.typology,
 }
-
-
-def _marked(scene: Scene, stats: Statistics) -> tuple[str, ...]:
-    """Languages that the model hardly knows."""
-    return ()
 
 
 def _measured(scene: Scene, stats: Statistics, matrix: OverlapMatrix) -> str:

@@ -21,6 +21,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,7 @@ FEWEST_NAMES = 400  # of a language
 MOST_WORDS = 4  # a longer name describes a picture
 MOST_CONCEPTS = 2  # that a keyword may belong to
 MOST_CAPITALS = 0.1  # of the names that are small in English, unless the language writes nouns so
+LEAST_FACES = 0.6  # of the names of faces that share the word for it
 FEWEST_SHARING = 4  # Indo-European languages that make a name equal to English international
 
 NOUN_GROUPS = {"animals-nature", "food-drink", "travel-places", "activities", "objects"}
@@ -59,7 +61,7 @@ def listed(text: str) -> frozenset[str]:
 NOUNS_ALL_THE_SAME = listed("""
     sheaf of rice, glass of milk, ear of corn, cut of meat, meat on bone, pot of food
     fork and knife, roll of paper, drop of blood, bow and arrow, nut and bolt
-    rescue worker’s helmet, man’s shoe, woman’s clothes, woman’s hat, woman’s boot, woman’s sandal
+    man’s shoe, woman’s clothes, woman’s hat, woman’s boot, woman’s sandal
 """)
 # ... these describe a picture without any of them, are no nouns, or are proper names,
 NO_COMMON_NOUNS = listed("""
@@ -92,7 +94,14 @@ WRITES_NOUNS_LARGE = {"deu_Latn"}
 # Where a name with commas lists synonyms; elsewhere commas set off clauses.
 COMMAS_LIST_SYNONYMS = {"ben_Beng", "guj_Gujr", "hin_Deva", "pan_Guru", "pbt_Arab", "tel_Telu"}
 IN_BRACKETS = regex.compile(r"\s*[(（][^()（）]*[)）]\s*")
-NO_NAME = regex.compile(r"[()（）\[\]:：;；,،、/\"“”„«»*↑]|\d")
+# Heads that English names by the animal alone, and many languages as "face of a lion" and so on.
+DRAWN_AS_FACES = listed("""
+    wolf, fox, raccoon, lion, unicorn, boar, hamster, bear, polar bear, koala, panda, frog
+""")
+# Heads that have two emoji, a "dog face" and a "dog".
+FACES = listed("dog, cat, mouse, rabbit, horse, cow, pig, monkey, tiger, dragon")
+NO_NAME = regex.compile(r"[()（）\[\]:：;；,،、/\"“”„«»*=↑]|\d")
+IDLE_JOINER = regex.compile(r"\u200C(?!\S)")  # at the end of a word it joins nothing
 
 
 @dataclass(frozen=True)
@@ -116,7 +125,7 @@ class Locale:
 
 def cleaned(text: str, code: str) -> str:
     """The name without what is in brackets, or empty where it is no plain name."""
-    text = IN_BRACKETS.sub(" ", plain(text)).strip()
+    text = IDLE_JOINER.sub("", IN_BRACKETS.sub(" ", plain(text))).strip()
     if code in COMMAS_LIST_SYNONYMS:
         text = regex.split("[,،]", text)[0].strip()
     # "Feuerwehrmann/-frau" and "A / B": the first of the two; "heer qaade/dejiye" is unclear.
@@ -137,8 +146,11 @@ def read_locale(row: Mapping[str, str], annotations: Mapping[str, Any]) -> Local
     code, script = row["code"], row["script"]
 
     def kept(texts: list[str]) -> list[str]:
-        found = (cleaned(text, code) for text in texts)
-        return list(dict.fromkeys(text for text in found if in_script(text, script)))
+        found = {}
+        for text in (cleaned(text, code) for text in texts):
+            if in_script(text, script):
+                found.setdefault(text.casefold(), text)
+        return list(found.values())
 
     names, keywords = {}, {}
     for emoji, entry in annotations.items():
@@ -174,6 +186,34 @@ def write_nouns_small(locale: Locale, concepts: list[Concept]) -> bool:
         words = locale.names[emoji].split()
         locale.names[emoji] = " ".join(w.lower() if w[1:].islower() else w for w in words)
     return True
+
+
+def drop_faces(locale: Locale, english: Locale) -> int:
+    """Drop the names that mean an animal's face alone; how many.
+
+    The word for it is the longest text that most names of the kind "dog face" share and no name of
+    the kind "dog" has.
+    """
+    emoji = {name: key for key, name in english.names.items()}
+    whole = [locale.names.get(emoji[name], "") for name in FACES]
+    faces = [locale.names.get(emoji[f"{name} face"], "") for name in FACES]
+    shared = Counter(
+        part
+        for name in faces
+        for part in {name[i:j].strip() for i, j in combinations(range(len(name) + 1), 2)}
+    )
+    words = [
+        part
+        for part, count in shared.items()
+        if part and count >= LEAST_FACES * len(faces) and not any(part in name for name in whole)
+    ]
+    if not words:
+        return 0
+    word = max(words, key=lambda part: (len(part), shared[part], part))
+    drawn = [e for e in map(emoji.__getitem__, DRAWN_AS_FACES) if word in locale.names.get(e, "")]
+    for e in drawn:
+        del locale.names[e]
+    return len(drawn)
 
 
 def drop_copies(locales: list[Locale], english: Locale, concepts: list[Concept]) -> Counter[str]:
@@ -305,15 +345,19 @@ def main() -> None:
     english = next(x for x in locales if x.code == "eng_Latn")
     concepts = choose_concepts(english, groups)
     small = [x.code for x in locales if write_nouns_small(x, concepts)]
+    faces = {x.code: drop_faces(x, english) for x in locales}
     copies = drop_copies(locales, english, concepts)
-    names = {x.code: {c.emoji: x.names[c.emoji] for c in concepts if c.emoji in x.names} for x in locales}
+    names = {
+        x.code: {c.emoji: x.names[c.emoji] for c in concepts if c.emoji in x.names} for x in locales
+    }
     keywords = {x.code: accepted_keywords(x, concepts) for x in locales}
 
-    print("code      names  one word  keywords  copies of English dropped")
+    print("code      names  one word  keywords  dropped: faces  copies of English")
     for code, own in names.items():
         words = sum(" " not in name for name in own.values())
-        print(f"{code:9} {len(own):5} {words:9} {sum(map(len, keywords[code].values())):9} {copies[code]:5}")
-    print(f"capitals undone in {', '.join(small)}")
+        further = sum(map(len, keywords[code].values()))
+        print(f"{code:9} {len(own):5} {words:9} {further:9} {faces[code]:15} {copies[code]:18}")
+    print(f"written small: {', '.join(small)}")
     print(f"{len(concepts)} concepts, {len(names)} languages")
     few = [code for code, own in names.items() if len(own) < FEWEST_NAMES]
     if few or len(names) < FEWEST_LANGUAGES or len(concepts) < FEWEST_CONCEPTS:

@@ -12,8 +12,9 @@ CORE = ROOT / "bridgex_core"
 
 # From the ground up: a module may import those before it, never one after it.
 ORDER = (
-    "errors", "progress", "language_files", "languages", "prompts", "corpora", "model_sources",
-    "embedded", "machine", "models", "entries", "store", "user_files", "activations", "probe",
+    "errors", "progress", "language_files", "languages", "prompts", "corpora", "lexicon_files",
+    "lexicons", "model_sources", "embedded", "machine", "models", "entries", "store", "user_files",
+    "activations", "probe",
     "generation", "neurons", "collection", "similarity", "language_graph", "typology",
     "spectrum", "figures", "jobs", "cli",
 )  # fmt: skip

@@ -189,7 +189,12 @@ def pair_layers(pair: Pair, languages: tuple[Language, Language]) -> go.Figure:
         bargap=0.15,
         legend={**_LEGEND, "traceorder": "normal"},
         hovermode="x unified",
-        xaxis=axis("Layer", dtick=max(1, round(len(pair.layers) / 12)), showgrid=False),
+        xaxis=axis(
+            "Layer",
+            dtick=max(1, round(len(pair.layers) / 12)),
+            showgrid=False,
+            unifiedhovertitle={"text": "Layer %{x}"},
+        ),
         yaxis=axis("Neurons", rangemode="tozero"),
     )
     for counts, label, colour, pattern in (

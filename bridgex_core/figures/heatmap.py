@@ -48,7 +48,7 @@ MOST_WITHOUT_ZOOM = 40
 LEAST_SPAN = 0.02
 """The colours of a ratio span at least this much: less is noise and should look the same."""
 
-_TOP, _COLOUR_BAR, _LINE = 12, 54, 15  # pixels
+_TOP, _COLOUR_BAR, _LINE = 28, 56, 15  # pixels
 _NO_WIDTH = "\u200b"
 
 
@@ -94,7 +94,8 @@ class _Layout:
 
     Subplots: x, y the values; x2 the strips beside the rows; y2 the tree; y3 the strip below the
     columns. The width is the page's; on a narrow one plotly leaves out column labels that would
-    overlap. Everything below the plot has a height that does not depend on the width.
+    overlap. Everything below the plot is placed in pixels from the plot or from the bottom, which
+    holds at any width and, on a full screen, at any height.
     """
 
     def __init__(
@@ -119,7 +120,7 @@ class _Layout:
         self.tree = 64 if with_tree else 0
         self.strip = 9
         self.plot = count * self.row + self.strip + 4 + self.tree
-        self.bottom = self.labels + _COLOUR_BAR + _LINE * (self.key.count("<br>") + 1) + 4
+        self.bottom = self.labels + _LINE * (self.key.count("<br>") + 1) + _COLOUR_BAR + 4
         self.height = round(_TOP + self.plot + self.bottom)
 
     def layout(self) -> dict[str, Any]:
@@ -139,7 +140,7 @@ class _Layout:
             "xaxis": {
                 **labels,
                 **zoom,
-                "domain": [0.065, 1],
+                "domain": [0.08, 1],
                 "anchor": "y3",
                 "range": [-0.5, self.count - 0.5],
                 "labelalias": dict(zip(self.codes, self.columns, strict=True)),
@@ -160,7 +161,7 @@ class _Layout:
             },
             "xaxis2": {
                 **hidden,
-                "domain": [0, 0.055],
+                "domain": [0, 0.07],
                 "anchor": "y3",
                 "range": [-0.5, 1.5],
                 "tickvals": [0.5],
@@ -177,10 +178,10 @@ class _Layout:
 
 
 def _add_key(figure: go.Figure, metric: str, size: _Layout) -> None:
-    """What stands below the columns: the colour bar's title above it, the key below it."""
+    """What stands between the columns' labels and the colour bar: the key, and the bar's title."""
     for name, text, at in (
-        ("metric", METRIC_TITLES[metric], size.labels),
-        ("key", size.key, size.labels + _COLOUR_BAR),
+        ("key", size.key, size.labels),
+        ("metric", METRIC_TITLES[metric], size.bottom - _COLOUR_BAR),
     ):
         figure.add_annotation(
             text=text,
@@ -235,8 +236,8 @@ def _add_values(figure: go.Figure, matrix: OverlapMatrix, size: _Layout) -> None
                 "x": 1,
                 "xanchor": "right",
                 "yref": "container",
-                "y": (size.bottom - size.labels - _LINE) / size.height,
-                "yanchor": "top",
+                "y": 0,
+                "yanchor": "bottom",
                 "xpad": 0,
                 "ypad": 4,
                 "outlinewidth": 0,

@@ -37,37 +37,32 @@ def draw(scene: Scene) -> DeltaGenerator | None:
             return None
         for job in stopped:
             _offer_to_go_on(scene, job)
-        if not todo:
-            return None
-        _offer(scene, todo)
-        return st.empty()
+        return _offer(scene, todo) if todo else None
 
 
 def tell_plan(scene: Scene, place: DeltaGenerator) -> None:
     """What the computation takes, told after the picture is drawn: asking the machine is slow."""
+    if not scene.collection.source.installed:
+        return
     todo = missing(scene.store, scene.collection, scene.languages)
     keys = tuple(
         (code, scene.collection.key(STATISTICS, scene.collection.corpus.text(code)))
         for code in todo
     )
-    with place:
-        st.caption(words.plain(results.plan(keys, scene).sentence()))
+    sentence = results.plan(keys, scene).sentence()
+    place.caption(f"{words.plain(sentence)} The time it needs is told once it runs.")
 
 
-def _offer(scene: Scene, todo: Sequence[str]) -> None:
+def _offer(scene: Scene, todo: Sequence[str]) -> DeltaGenerator:
+    """What is not computed, and buttons; returns the place beside them for the plan."""
     source = scene.collection.source
-    unmeasured = set(results.statistics(scene).languages)
-    languages = scene.named(todo)
-    names = words.listed([words.plain(language.name) for language in languages])
-    lacking = sum(code not in unmeasured for code in todo)
-    rest = f"The picture shows the other {words.counted(len(unmeasured), 'language')}."
-    what = "not computed yet" if lacking else "lacking its bits per byte only"
+    shown = set(results.statistics(scene).languages)
+    lacking = [code for code in todo if code not in shown]
+    what = "not computed yet" if lacking else "lacking only the bits per byte"
+    rest = f" The picture shows the other {len(shown)}." if lacking and len(shown) > 1 else ""
+    names = words.listed([words.plain(language.name) for language in scene.named(todo)])
+    st.markdown(f"**{words.counted(len(todo), 'language')} {what}:** {names}.{rest}")
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.markdown(
-            f"**{words.counted(len(todo), 'language')} {what}:** {names}. "
-            + (rest if lacking and unmeasured else ""),
-            width="stretch",
-        )
         st.button(
             f"Compute {words.counted(len(todo), 'language')}",
             type="primary",
@@ -78,8 +73,10 @@ def _offer(scene: Scene, todo: Sequence[str]) -> None:
             key="compute",
         )
         st.button("Leave out", on_click=_leave_out, args=(scene, tuple(todo)), key="leave_out")
+        place = st.empty()
     if not source.installed:
-        st.caption(f"{words.plain(source.title)} is not installed. {source.how_to_get}")
+        place.caption(f"{words.plain(source.title)} is not installed. {source.how_to_get}")
+    return place
 
 
 def _start(scene: Scene, todo: Sequence[str]) -> None:

@@ -40,13 +40,14 @@ def draw(depth: int) -> None:
             **state.widget("rate"),
         )
         _layers(depth)
-        st.selectbox(
-            "Order",
-            ORDERINGS,
-            format_func=words.ORDERINGS.__getitem__,
-            width=125,
-            **state.widget("order"),
-        )
+        if state.get("view") == "heatmap":
+            st.selectbox(
+                "Order",
+                ORDERINGS,
+                format_func=words.ORDERINGS.__getitem__,
+                width=125,
+                **state.widget("order"),
+            )
         _presets()
 
 

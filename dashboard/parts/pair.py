@@ -9,7 +9,6 @@ import streamlit as st
 
 from bridgex_core import figures
 from bridgex_core import spectrum as core
-from bridgex_core.errors import InputError
 from bridgex_core.languages import Language
 from bridgex_core.spectrum import SpectrumSettings
 from dashboard.parts import results, state, words
@@ -17,15 +16,21 @@ from dashboard.parts.messages import told
 from dashboard.parts.results import Scene, Statistics
 
 CHART = "heatmap"
+ANCHOR = "pair"
 _SHOWN_NEURONS = 200
 
 
 def clicked() -> None:
     """Take over the cell of the heatmap that was clicked."""
     points = st.session_state[CHART]["selection"]["points"]
-    if points:
-        a, b = points[0]["customdata"][:2]
-        state.put(pair=None if a == b else (a, b))
+    if not points:
+        return
+    a, b = points[0]["customdata"][:2]
+    state.put(pair=None if a == b else (a, b))
+    if a != b:
+        known = results.register()
+        names = [words.plain(known[code].name) for code in (a, b)]
+        st.toast(f"[{names[0]} and {names[1]}: see below](#{ANCHOR})", icon=":material/south:")
 
 
 def settle(codes: tuple[str, ...]) -> None:
@@ -36,7 +41,7 @@ def settle(codes: tuple[str, ...]) -> None:
 
 def draw(scene: Scene, stats: Statistics, settings: SpectrumSettings) -> None:
     """The choice of two languages, and what they share."""
-    st.subheader("Two languages")
+    st.subheader("Two languages", anchor=ANCHOR)
     _choose(scene, stats)
     if state.get("pair") is None:
         st.caption("Click a cell of the heatmap, or choose two languages here.")
@@ -107,10 +112,8 @@ def _value(value: float, settings: SpectrumSettings) -> str:
 
 def _table(found: core.Pair, first: Language, second: Language) -> None:
     if not len(found.strongest):
-        raise InputError(
-            f"{first.name} and {second.name} share no neuron in these layers: widen the layers or "
-            "raise the top rate."
-        )
+        st.caption("They share no neuron here: widen the layers or raise the top rate.")
+        return
     st.markdown("**The strongest shared neurons**")
     columns = {
         "layer": "Layer",

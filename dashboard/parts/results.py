@@ -28,6 +28,7 @@ from bridgex_core.collection import (
 from bridgex_core.collection import plan as core_plan
 from bridgex_core.corpora import open_corpus
 from bridgex_core.generation import Fluency
+from bridgex_core.generation import hardly_known as is_hardly_known
 from bridgex_core.language_graph import LanguageMap, language_graph, language_map, positions
 from bridgex_core.languages import Language, Register
 from bridgex_core.neurons import ActivationTable
@@ -205,6 +206,15 @@ def _fluency(key: str, code: str, _scene: Scene) -> Fluency:
     if code not in found:
         raise _NotStoredError(code)
     return found[code]
+
+
+def hardly_known(scene: Scene, codes: Sequence[str]) -> tuple[str, ...]:
+    """Languages whose text the model writes no better than a compressor."""
+    return tuple(
+        code
+        for code, found in fluency(scene, codes).items()
+        if is_hardly_known(found, scene.collection.corpus.text(code).blocks)
+    )
 
 
 def pair(stats: Statistics, settings: SpectrumSettings, a: str, b: str) -> core.Pair:

@@ -8,7 +8,6 @@ import pandas as pd
 import streamlit as st
 
 from bridgex_core import figures
-from bridgex_core.generation import Fluency
 from bridgex_core.languages import Language
 from bridgex_core.neurons import TIES
 from bridgex_core.spectrum import Reliability, SpectrumSettings
@@ -17,9 +16,7 @@ from dashboard.parts.messages import told
 from dashboard.parts.results import Scene, Statistics
 
 
-def draw(
-    scene: Scene, stats: Statistics, settings: SpectrumSettings, marked: Sequence[str]
-) -> None:
+def draw(scene: Scene, stats: Statistics, settings: SpectrumSettings) -> None:
     """The panel beneath the picture."""
     st.subheader("How far to trust this picture")
     left, right = st.columns(2, gap="large")
@@ -28,14 +25,14 @@ def draw(
         told(_ties)(stats, settings)
         told(_rates)(stats, settings)
     with right:
-        told(_fluency)(scene, stats, marked)
+        told(_fluency)(scene, stats)
 
 
 def _halves(scene: Scene, stats: Statistics, settings: SpectrumSettings) -> None:
     found = results.reliability(stats, settings)
     st.metric(
         "Split-half reliability",
-        f"{found.corrected:.2f}",
+        f"{found.corrected:.3f}",
         help="Spearman's rho between the spectra of the two halves of the text, corrected for "
         "the halved length (Spearman and Brown). 1 is perfect, 0 is chance.",
     )
@@ -87,7 +84,7 @@ def _span(numbers: pd.Series) -> str:
 
 def _rates(stats: Statistics, settings: SpectrumSettings) -> None:
     frame = results.rate_agreement(stats, settings)
-    st.markdown(f"**Agreement with other top rates than {words.percent(settings.top_rate)}**")
+    st.markdown("**Agreement with the picture at other top rates**")
     st.plotly_chart(
         figures.agreement_curve(frame, settings.top_rate),
         key="agreement",
@@ -100,9 +97,10 @@ def _rates(stats: Statistics, settings: SpectrumSettings) -> None:
     )
 
 
-def _fluency(scene: Scene, stats: Statistics, marked: Sequence[str]) -> None:
+def _fluency(scene: Scene, stats: Statistics) -> None:
     st.markdown("**How well the model knows each language**")
     found = results.fluency(scene, stats.languages)
+    marked = results.hardly_known(scene, stats.languages)
     if not found:
         st.caption("Not computed yet: press Compute above.")
         return
@@ -119,18 +117,20 @@ def _fluency(scene: Scene, stats: Statistics, marked: Sequence[str]) -> None:
         alt="Bits per UTF-8 byte by language: "
         + ", ".join(f"{code} {found[code].bits_per_byte:.2f}" for code in codes),
     )
-    st.caption(_fluency_words(scene.named(codes), found, marked))
+    st.caption(fluency_words(scene.named(marked)))
 
 
-def _fluency_words(
-    languages: Sequence[Language], found: dict[str, Fluency], marked: Sequence[str]
-) -> str:
+def fluency_words(marked: Sequence[Language]) -> str:
+    """What the bars show, and what the mark means."""
     told = (
-        "Bits the model needs to write a UTF-8 byte of the same text, with 95 % intervals: the "
-        "fewer, the better it knows the language. Scripts differ in bytes a letter, so compare "
+        "Bits that the model needs to write a UTF-8 byte of the same text, with 95 % intervals: "
+        "the fewer, the better it knows the language. Scripts differ in bytes a letter, so compare "
         "within a script."
     )
-    names = [words.plain(one.name) for one in languages if one.code in marked]
-    if names:
-        told += f" Marked: it hardly knows {words.listed(names)}; read their cells with care."
-    return told
+    if not marked:
+        return told + " It writes all of them better than a plain compressor (bz2)."
+    names = words.listed([words.plain(language.name) for language in marked])
+    return (
+        f"{told} {figures.MARK} It hardly knows {names}: it writes them no better than a plain "
+        "compressor (bz2), so read their cells with care."
+    )

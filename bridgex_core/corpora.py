@@ -18,6 +18,7 @@ from typing import Protocol
 
 from .errors import InputError
 from .languages import Register
+from .text_files import read_bytes, read_text, split_lines
 
 MAX_BLOCKS = 32
 FEWEST_LINES = 2
@@ -165,7 +166,9 @@ class _Files:
     def _line_counts(self, code: str) -> tuple[int, ...]:
         """Lines in each of the language's files, 0 where it is lacking; any encoding will do."""
         paths = (self.folder / pattern.format(code) for pattern in self.patterns)
-        return tuple(len(_lines(_read(p).decode("latin-1"))) if p.is_file() else 0 for p in paths)
+        return tuple(
+            len(split_lines(read_bytes(p).decode("latin-1"))) if p.is_file() else 0 for p in paths
+        )
 
 
 @dataclass(frozen=True)
@@ -283,36 +286,9 @@ def _nearest(code: str, codes: Sequence[str], most: int = 5) -> str:
     return ", ".join(near) + (f" and {rest} more" if rest else "")
 
 
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise InputError(f"The file {path} can't be read: {error.strerror}.") from error
-
-
-def _lines(text: str) -> list[str]:
-    """The lines; unlike str.splitlines, only at newlines, so that all files are counted alike."""
-    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
-    return lines if lines[-1] else lines[:-1]
-
-
-def _decode(path: Path, data: bytes) -> str:
-    if (at := data.find(b"\0")) >= 0:
-        raise InputError(
-            f"The file {path} is not UTF-8 text: NUL byte at offset {at}; save it as UTF-8."
-        )
-    try:
-        return data.decode("utf-8").removeprefix("\ufeff")
-    except UnicodeDecodeError as error:
-        raise InputError(
-            f"The file {path} is not UTF-8 text: byte {data[error.start]:#04x} at offset "
-            f"{error.start} does not fit; save it as UTF-8."
-        ) from error
-
-
 def _read_text(code: str, paths: Sequence[Path], origin: str) -> Text:
     names = " and ".join(str(path) for path in paths)
-    lines = [line for path in paths for line in _lines(_decode(path, _read(path)))]
+    lines = [line for path in paths for line in split_lines(read_text(path))]
     filled = [line for line in lines if line.strip()]
     if not filled:
         raise InputError(f"The text of {code} is empty: {names}.")

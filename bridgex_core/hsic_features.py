@@ -255,7 +255,7 @@ def products(
     buffer = np.empty(total.shape)
     x_levels, y_levels = x.levels, y.levels
     judged = np.inf
-    for step, (k, l) in enumerate(zip(*np.unravel_index(order, weights.shape), strict=True)):
+    for step, (i, j) in enumerate(zip(*np.unravel_index(order, weights.shape), strict=True)):
         rest = float(ahead[step])
         if rest < 0.7 * judged:  # looking at every value takes time too
             judged = rest
@@ -267,7 +267,7 @@ def products(
                 rounding = 2 * np.sqrt(samples) * _UNIT * rest
                 x_levels, y_levels = x.single_levels, y.single_levels
                 single = np.empty(total.shape, dtype=np.float32)
-        a, b = x_levels[k], y_levels[l]
+        a, b = x_levels[i], y_levels[j]
         room = (single if rounding else buffer).ravel()[: len(a) * len(b)]
         product = np.matmul(a, b.T, out=room.reshape(len(a), len(b)))
         np.multiply(product, product, out=product)
@@ -282,7 +282,7 @@ def direct_products(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, RowSums, 
     x_sums, y_sums = np.zeros(x.shape), np.zeros(y.shape)
     for band in _bands(max(len(x), len(y)), samples):
         x_kernel, y_kernel = _kernel_slice(x, band, x_sums), _kernel_slice(y, band, y_sums)
-        total += x_kernel.reshape(len(x), -1) @ y_kernel.reshape(len(y), -1).T
+        total += np.tensordot(x_kernel, y_kernel, axes=((1, 2), (1, 2)))
     x_rows, y_rows = _row_sums(x_sums), _row_sums(y_sums)
     total -= (2 / samples) * (x_rows.sums @ y_rows.sums.T)
     total -= np.outer(x_rows.traces, y_rows.traces)
@@ -305,7 +305,7 @@ def _bands(rows: int, samples: int) -> Iterator[tuple[int, int]]:
     """Ranges of samples, so few at a time that the kernels of all rows fit the slice."""
     start = 0
     while start < samples:
-        width = _SLICE_BYTES // (8 * rows * (samples - start))
+        width = _SLICE_BYTES // (8 * max(rows, 1) * (samples - start))
         stop = min(start + max(1, width), samples)
         yield start, stop
         start = stop

@@ -2,7 +2,6 @@
 
 import json
 import re
-import tempfile
 import tomllib
 import unicodedata
 from collections.abc import Callable
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import InputError
+from .text_files import read_text, write_file
 
 _CODE = re.compile(r"[a-z]{3}_[A-Z][a-z]{3}")
 
@@ -69,7 +69,7 @@ def read_tables(path: Path) -> list[dict[str, Any]]:
         The file can't be read, is not UTF-8 or not TOML (with the line), or breaks a rule (with
         the number of the language in the file).
     """
-    text = _read(path)
+    text = read_text(path)
     try:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -86,7 +86,7 @@ def read_tables(path: Path) -> list[dict[str, Any]]:
 
 def append_table(path: Path, table: dict[str, Any]) -> None:
     """Add a [[language]] table in one step; what the file holds stays as it is, comments too."""
-    before = _read(path).rstrip("\n") if path.exists() else ""
+    before = read_text(path).rstrip("\n") if path.exists() else ""
     # JSON's strings, numbers and lists are TOML's, but for the delete character.
     values = {
         k: json.dumps(v, ensure_ascii=False).replace("\x7f", "\\u007f") for k, v in table.items()
@@ -100,36 +100,10 @@ def append_table(path: Path, table: dict[str, Any]) -> None:
             f"{path} can't be added to, because its languages are not written as [[language]] "
             "tables: write them so, or name another file."
         ) from error
-    _write_atomically(path, after)
+    write_file(path, after.encode(), parents=True)
 
 
 def check_text(path: Path) -> None:
     """InputError unless the file holds some UTF-8 text."""
-    if not _read(path).strip():
+    if not read_text(path).strip():
         raise InputError(f"{path} is empty: name a file with text in the language.")
-
-
-def _read(path: Path) -> str:
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"The file {path} can't be read: {error.strerror}.") from error
-    try:
-        return content.decode("utf-8").replace("\r\n", "\n")
-    except UnicodeDecodeError as error:
-        line = content[: error.start].count(b"\n") + 1
-        raise InputError(f"{path} is not UTF-8 text (line {line}): save it as UTF-8.") from error
-
-
-def _write_atomically(path: Path, text: str) -> None:
-    temporary = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".", delete=False) as stream:
-            temporary = Path(stream.name)
-            stream.write(text.encode("utf-8"))
-        temporary.replace(path)
-    except OSError as error:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
-        raise InputError(f"The file {path} can't be written: {error.strerror}.") from error

@@ -12,9 +12,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from .corpora import _decode, _lines, _read
 from .errors import InputError
 from .languages import Register
+from .text_files import read_text, split_lines
 
 TABLES = (".csv", ".tsv")
 _HUB = "eng_Latn"  # the pivot where several would do: most dictionaries are made from or to English
@@ -156,7 +156,7 @@ def _composed(first: Dictionary, second: Dictionary) -> Dictionary:
 
 
 def _muse_rows(path: Path) -> list[Row]:
-    lines = _lines(_decode(path, _read(path)))
+    lines = split_lines(read_text(path))
     with_tab = next((number for number, line in enumerate(lines, start=1) if "\t" in line), None)
     rows = []
     for number, line in enumerate(lines, start=1):
@@ -189,7 +189,7 @@ def _trouble(columns: list[str], with_tab: int | None) -> str:
 
 
 def _table_rows(path: Path, source: str, target: str, register: Register) -> list[Row]:
-    text = _decode(path, _read(path))
+    text = read_text(path)
     header_line = text.lstrip().partition("\n")[0]
     delimiter = next((sign for sign in _DELIMITERS if sign in header_line), ",")
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)

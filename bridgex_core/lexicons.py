@@ -326,7 +326,7 @@ def _cldr_lexicon(source: Language, target: Language, register: Register) -> Lex
     pairs = []
     for word, indices in by_word.items():
         answers = tuple(dict.fromkeys(translations[i] for i in indices))
-        keywords = dict.fromkeys(w for i in indices for w in table.keywords[target.code][i])
-        further = tuple(w for w in keywords if w not in answers)
+        # No keyword is any concept's name: scripts/build_lexicon.py sees to that.
+        further = tuple(dict.fromkeys(w for i in indices for w in table.keywords[target.code][i]))
         pairs.append(WordPair(word, answers, further, tuple(table.ids[i] for i in indices)))
     return Lexicon(source.code, target.code, tuple(pairs), f"Unicode CLDR, {table.package}")

@@ -15,6 +15,7 @@ from .errors import InputError
 from .language_files import check_table
 from .languages import Language, Register, add_language, register
 from .store import Store
+from .text_files import decode
 
 _TEXTS = "texts"
 
@@ -64,7 +65,7 @@ def keep_language(
     check_table(given, "The new language")  # before the code becomes part of a path
     if code in user_register(store):
         raise InputError(f"The register has a language with the code {code} already.")
-    store.write_text(f"{_TEXTS}/{code}.txt", _decoded(text))
+    store.write_text(f"{_TEXTS}/{code}.txt", decode("The text", text))
     try:
         open_corpus(str(path.parent)).text(code)
         return add_language(
@@ -79,16 +80,6 @@ def keep_language(
     except InputError:
         path.unlink(missing_ok=True)
         raise
-
-
-def _decoded(text: bytes) -> str:
-    try:
-        return text.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InputError(
-            f"The text is not UTF-8: byte {text[error.start]:#04x} at offset {error.start} does "
-            "not fit; save it as UTF-8."
-        ) from error
 
 
 def own_results(store: Store) -> Iterator[tuple[str, str, dict[str, Any]]]:

@@ -146,7 +146,7 @@ def read_locale(row: Mapping[str, str], annotations: Mapping[str, Any]) -> Local
     code, script = row["code"], row["script"]
 
     def kept(texts: list[str]) -> list[str]:
-        found = {}
+        found: dict[str, str] = {}
         for text in (cleaned(text, code) for text in texts):
             if in_script(text, script):
                 found.setdefault(text.casefold(), text)

@@ -12,7 +12,8 @@ CORE = ROOT / "bridgex_core"
 
 # From the ground up: a module may import those before it, never one after it.
 ORDER = (
-    "errors", "progress", "language_files", "languages", "prompts", "corpora", "lexicon_files",
+    "errors", "text_files", "progress", "hsic_bandwidth", "hsic_features", "hsic",
+    "language_files", "languages", "prompts", "corpora", "lexicon_files",
     "lexicons", "model_sources", "embedded", "machine", "models", "entries", "store", "user_files",
     "activations", "probe",
     "generation", "neurons", "collection", "similarity", "language_graph", "typology",

@@ -36,7 +36,11 @@ def run(args: argparse.Namespace) -> None:
         raise InputError("Give either a model to tell about or --prepare with its name, not both.")
     root = open_store(args.store).root
     if args.prepare:
-        _show(_prepare(args.prepare, root, quiet=args.json), args.json)
+        source = _prepare(args.prepare, root, quiet=args.json)
+        if args.json:
+            _show(source, as_json=True)
+        else:
+            print(f"{source.title} is ready in {source.path}.")
     elif args.spec:
         _show(find_model(args.spec, root), args.json)
     else:
@@ -50,7 +54,6 @@ def _prepare(name: str, root: Path, *, quiet: bool) -> ModelSource:
 
     source = find_model(name, root)
     if source.installed:
-        say(f"{source.title} is ready.")
         return source
     if name in EMBEDDED:
         source = EMBEDDED[name].prepare(root, say)

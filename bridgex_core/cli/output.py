@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import sys
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
-
-from bridgex_core.errors import InputError
 
 
 def tell(message: str) -> None:
@@ -67,28 +63,3 @@ def count(number: int, noun: str) -> str:
     ('1 language', '1,500 neurons')
     """
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
-def write_file(path: Path, content: bytes) -> None:
-    """Write a file in one step, so that a reader finds the old one or the new one.
-
-    Raises
-    ------
-    InputError
-        The place cannot be written to.
-    """
-    path = path.expanduser()
-    try:
-        if path.exists() and not path.is_file():  # a device or a pipe is not to be replaced
-            path.write_bytes(content)
-            return
-        target = path.resolve()  # what a link points to
-        draft = target.with_name(f".bridgex-{os.getpid()}.tmp")
-        try:
-            draft.write_bytes(content)
-            draft.replace(target)
-        finally:
-            draft.unlink(missing_ok=True)
-    except (OSError, RuntimeError) as error:  # RuntimeError: links in a circle
-        reason = getattr(error, "strerror", None) or error
-        raise InputError(f"The file {path} can't be written: {reason}.") from error

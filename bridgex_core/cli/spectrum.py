@@ -12,7 +12,7 @@ from typing import Any
 
 from bridgex_core.activations import ActivationStats
 from bridgex_core.cli import collect
-from bridgex_core.cli.output import decimal, print_json, print_table, write_file
+from bridgex_core.cli.output import decimal, print_json, print_table
 from bridgex_core.cli.parser import add_common, add_corpus, add_dtype, add_model, add_seed
 from bridgex_core.cli.workspace import (
     STUDY,
@@ -40,6 +40,7 @@ from bridgex_core.spectrum import (
     spectrum,
     split_half,
 )
+from bridgex_core.text_files import write_file
 
 GIVEN = "given"
 HALVES = 2  # blocks that are kept of a language: totals and the split in halves need no more

@@ -89,7 +89,8 @@ def add_languages(parser: argparse.ArgumentParser, *, default: str | None) -> No
         required=default is None,
         default=default,
         help="FLORES-200 codes or names, with commas between them; `study` stands for the 15 "
-        "languages of the paper, `all` for every language of the corpus" + (" (default: %(default)s)" if default else ""),
+        "languages of the paper, `all` for every language of the corpus"
+        + (" (default: %(default)s)" if default else ""),
     )
 
 

@@ -71,7 +71,7 @@ def test_prepare_says_its_steps_and_the_terms_once(run, tmp_path, pocket_model):
     assert terms.read_text() == "Be kind."
 
     again = run("models", "--prepare", "pocket", "--store", store)
-    assert again.out.startswith("Pocket is ready.\n")
+    assert again.out.startswith("Pocket is ready in ")
     assert "1/4" not in again.out
     assert "agreeing" not in again.out
 

@@ -44,7 +44,7 @@ WRONG = (
     },
     {"languages": "eng_Latn,eng_Latn", "rate": "2", "layers": "0.51:0.52", "pair": "x,y"},
     {"languages": "", "rate": "nan", "layers": "1:0", "threshold": "low"},
-    {"languages": "ace_Latn", "rate": "many", "layers": "nan:1", "model": ""},
+    {"languages": "ace_Latn", "rate": "many", "layers": "nan:1"},
 )  # fmt: skip
 
 

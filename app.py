@@ -13,11 +13,6 @@ st.set_page_config(
     "BridgeX Explorer", str(PARTS / "icon.svg"), layout="wide", initial_sidebar_state=320
 )
 st.logo(PARTS / "logo.svg", size="large", icon_image=PARTS / "icon.svg")
-# Streamlit's wide margins take a tenth of a laptop's screen from the picture.
-st.html(
-    "<style>@media (min-width: 50rem) "
-    "{.stMainBlockContainer {padding-left: 2rem; padding-right: 2rem}}</style>"
-)
 page = st.navigation(
     [
         st.Page("dashboard/spectrum.py", title="Spectrum", icon=":material/grid_on:", default=True),
@@ -25,8 +20,14 @@ page = st.navigation(
     ],
     position="top",
 )
+# Streamlit's wide margins take a tenth of a laptop's screen from the picture. With nothing but a
+# style, st.html would put it where the next toast takes its place.
+st.sidebar.html(
+    "<style>@media (min-width: 50rem) "
+    "{.stMainBlockContainer {padding-left: 2rem; padding-right: 2rem}}</style><i></i>"
+)
 try:
-    state.restore()
+    state.restore(page.url_path)
     st.session_state["scene"] = sidebar.choose()
     state.publish()
     for problem in state.problems():

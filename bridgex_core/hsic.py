@@ -350,7 +350,7 @@ def _values(x: np.ndarray, y: np.ndarray, rule: _Rule, tolerance: float) -> np.n
 
 def _blocks(z: np.ndarray) -> Iterator[slice]:
     """Equal blocks of rows, of a size that bounds the memory that their features can take."""
-    fits = _BLOCK_BYTES // (8 * z.shape[1] * math.isqrt(z.shape[1]))
+    fits = _BLOCK_BYTES // (8 * z.shape[1] * _largest_rank(z.shape[1]))
     count = -(-len(z) // max(1, min(fits, _BLOCK_ROWS)))
     edges = [len(z) * k // count for k in range(count + 1)] if count else []
     return (slice(start, stop) for start, stop in pairwise(edges))
@@ -358,7 +358,13 @@ def _blocks(z: np.ndarray) -> Iterator[slice]:
 
 def _features(z: np.ndarray, tolerance: float) -> Features | None:
     samples = z.shape[1]
-    return features(z, tolerance, math.isqrt(samples)) if samples >= FEWEST_FOR_FEATURES else None
+    if samples < FEWEST_FOR_FEATURES:
+        return None
+    return features(z, tolerance, _largest_rank(samples))
+
+
+def _largest_rank(samples: int) -> int:
+    return int(1.3 * math.sqrt(samples))
 
 
 def _block(
@@ -376,9 +382,11 @@ def _block(
     block = np.empty((len(x), len(y)))
     x_rows, y_rows = of_x.rows, of_y.rows
     x_others, y_others = np.delete(np.arange(len(x)), x_rows), np.delete(np.arange(len(y)), y_rows)
-    for at in (np.ix_(x_others, np.arange(len(y))), np.ix_(x_rows, y_others)):
-        block[at] = _directly(x[at[0].ravel()], y[at[1].ravel()], rule)
-        largest = max(largest, float(np.abs(block[at]).max(initial=0.0)))
+    for some_x, some_y in ((x_others, np.arange(len(y))), (x_rows, y_others)):
+        if len(some_x) and len(some_y):
+            part = _directly(x[some_x], y[some_y], rule)
+            block[np.ix_(some_x, some_y)] = part
+            largest = max(largest, float(np.abs(part).max()))
 
     offset = rule.offset(of_x.row_sums, of_y.row_sums)
     values, error = products(of_x, of_y, offset, tolerance, largest)
@@ -416,7 +424,7 @@ def _factor(z: np.ndarray) -> np.ndarray:
     samples = z.shape[1]
     found = features(z, _FACTOR_TOLERANCE, min(samples, _FACTOR_RANK))
     if len(found.rows):
-        return np.array([level[0] for level in found.levels]).reshape(-1, samples)
+        return found.levels
     kernel = np.exp(-((z.T - z) ** 2) / 2)
     kernel -= kernel.mean(axis=0)
     kernel -= kernel.mean(axis=1, keepdims=True)

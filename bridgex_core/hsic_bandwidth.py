@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from scipy.spatial.distance import pdist
 
+from bridgex_core.threads import in_threads
+
 _LOOKS = 32  # samples per row that a first guess looks at
-_ROWS = 128  # rows guessed at a time
-_AROUND = (0.472, 0.5)  # quantiles of their distances; the median mostly lies between these
+_ROWS = 64  # rows at a time
+_AROUND = (0.48, 0.493)  # quantiles of their distances; the median mostly lies between these
 _FEW = 8  # distances per sample that are listed rather than narrowed down further
 
 
@@ -23,16 +26,9 @@ def median_bandwidth(x: np.ndarray) -> np.ndarray:
     >>> median_bandwidth(np.array([[0.0, 1.0, 3.0], [5.0, 5.0, 5.0], [0.0, 0.0, 2.0]]))
     array([2., 0., 2.])
     """
-    in_order = np.sort(x, axis=1)
-    in_order -= in_order[:, :1].copy()
-    sigma = np.zeros(len(x))
-    for start in range(0, len(x), _ROWS):
-        rows = in_order[start : start + _ROWS]
-        tied = (rows[:, 1:] == rows[:, :-1]).any(axis=1)
-        for i, (row, guess, ties) in enumerate(zip(rows, _guesses(rows), tied, strict=True)):
-            if row[-1] > 0:
-                sigma[start + i] = _median_distance(row, guess, bool(ties))
-    return sigma
+    step = max(1, min(_ROWS, len(x) // 8))
+    parts = in_threads(_medians, [x[start : start + step] for start in range(0, len(x), step)])
+    return np.concatenate([*parts, np.zeros(0)])
 
 
 def released_bandwidth(x: np.ndarray, y: np.ndarray) -> float:
@@ -54,14 +50,68 @@ def released_bandwidth(x: np.ndarray, y: np.ndarray) -> float:
     return float(np.partition(pairs, at)[at]) + 1e-6
 
 
+def _medians(x: np.ndarray) -> np.ndarray:
+    """`median_bandwidth` of a few rows (c, n).
+
+    All rows together are first searched between two guesses. Rows where that fails, for their
+    median is elsewhere or many distances are equal, are searched one by one.
+    """
+    in_order = np.sort(x, axis=1)
+    in_order -= in_order[:, :1].copy()
+    medians = np.zeros(len(x))
+    rows = np.flatnonzero(in_order[:, -1] > 0)
+    in_order = in_order[rows]
+    guesses = _guesses(in_order)
+    found = _between_guesses(in_order, guesses)
+    for i in np.flatnonzero(np.isnan(found)):
+        found[i] = _median_distance(in_order[i], guesses[i])
+    medians[rows] = found
+    return medians
+
+
 def _guesses(in_order: np.ndarray) -> np.ndarray:
-    """Two distances (N, 2) between which the median of each sorted row likely lies."""
+    """Two distances (c, 2) between which the median of each sorted row likely lies."""
     samples = in_order.shape[1]
     looks = np.unique(((np.arange(_LOOKS) + 0.5) * samples / _LOOKS).astype(int))
     i, j = np.triu_indices(len(looks), 1)
     distances = in_order[:, looks[j]] - in_order[:, looks[i]]
+    if not len(i):
+        return np.zeros((len(in_order), 2))
     at = [int(share * (len(i) - 1)) for share in _AROUND]
     return np.partition(distances, at, axis=1)[:, at]
+
+
+def _between_guesses(in_order: np.ndarray, guesses: np.ndarray) -> np.ndarray:
+    """Medians (c,) of the distances in sorted rows that start at 0; NaN where not found."""
+    count, samples = in_order.shape
+    pairs = samples * (samples - 1) // 2
+    middle = np.array([(pairs - 1) // 2, pairs // 2])
+    # Rows scaled to 0 ... 1 and set apart, so that one search serves all. What rounding does to
+    # that is checked below: it only matters at the edges of what the search singles out.
+    span = in_order[:, -1:]
+    apart = in_order / span + 2.0 * np.arange(count)[:, np.newaxis]
+    ends = np.array([
+        np.searchsorted(apart.ravel(), (apart + guess).ravel(), side="right")
+        for guess in (guesses / span).T[:, :, np.newaxis]
+    ])  # fmt: skip
+    ends = np.minimum(
+        ends.reshape(2, count, samples), samples * np.arange(1, count + 1)[:, np.newaxis]
+    )
+    first = samples * np.arange(count)[:, np.newaxis] + np.arange(samples) + 1
+    below, above = (ends - first).sum(axis=2)
+    usable = (below <= middle[0]) & (above > middle[1]) & (above - below <= _FEW * samples)
+
+    start, stop = ends[:, usable].reshape(2, -1)
+    distances = _listed(in_order.ravel(), in_order[usable].ravel(), start, stop)
+    edges = np.cumsum([0, *(above - below)[usable]])
+    medians = np.full(count, np.nan)
+    for i, (left, right) in zip(np.flatnonzero(usable), pairwise(edges), strict=True):
+        at = middle - below[i]
+        low, high = np.partition(distances[left:right], at)[at]
+        unclear = 1e-12 * span[i, 0]
+        if guesses[i, 0] + unclear < low and high < guesses[i, 1] - unclear:
+            medians[i] = (low + high) / 2
+    return medians
 
 
 @dataclass(frozen=True)
@@ -79,11 +129,11 @@ class _Cut:
         return cls(t, ends, int(ends.sum()) - len(row) * (len(row) + 1) // 2)
 
 
-def _median_distance(row: np.ndarray, guess: np.ndarray, ties: bool) -> float:
+def _median_distance(row: np.ndarray, guess: np.ndarray) -> float:
     """Median of the distances in a sorted row that starts at 0 and is not constant."""
     samples = len(row)
     pairs = samples * (samples - 1) // 2
-    below = _Cut.at(row, 0.0) if ties else _Cut(0.0, np.arange(1, samples + 1), 0)
+    below = _Cut.at(row, 0.0)
     above = _Cut(float(row[-1]), np.full(samples, samples), pairs)
     zeros = below.count if below.count > pairs // 2 else 0  # then only what is not 0 counts
     lower = zeros + (pairs - zeros - 1) // 2  # the middle two places, from 0
@@ -114,7 +164,7 @@ def _median_distance(row: np.ndarray, guess: np.ndarray, ties: bool) -> float:
         elif step >= 4:  # only rounding tells the distances left apart
             return most
         step += 1
-    inside = _listed(row, below, above)
+    inside = _listed(row, row, below.ends, above.ends)
     middle = [lower - below.count, upper - below.count]
     return float(np.partition(inside, middle)[middle].mean())
 
@@ -134,9 +184,9 @@ def _extremes(row: np.ndarray, below: _Cut, above: _Cut) -> tuple[float, float]:
     return float(smallest), float((row[above.ends[some] - 1] - start).max())
 
 
-def _listed(row: np.ndarray, below: _Cut, above: _Cut) -> np.ndarray:
-    """All distances between two cuts."""
-    lengths = above.ends - below.ends
+def _listed(row: np.ndarray, first: np.ndarray, start: np.ndarray, stop: np.ndarray) -> np.ndarray:
+    """row[start[a]:stop[a]] - first[a], one a after the other."""
+    lengths = stop - start
     skipped = np.cumsum(lengths) - lengths
-    later = np.arange(above.count - below.count) + np.repeat(below.ends - skipped, lengths)
-    return row[later] - np.repeat(row, lengths)
+    later = np.arange(lengths.sum()) + np.repeat(start - skipped, lengths)
+    return row[later] - np.repeat(first, lengths)

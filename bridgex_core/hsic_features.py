@@ -19,11 +19,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 
 _UNIT = 2.0**-24  # relative rounding error of float32
 _FLOOR = 1e-15  # what rounding leaves of the kernel's diagonal of 1
+_SMALLER = 50.0  # products this much smaller are left for when more is known
+_PRODUCTS = 2**22  # products of two features at a time
 _STEP_BYTES = 2**22  # what one step works on: few enough for a processor's cache
 _SLICE_BYTES = 2**25  # kernel values of one side at a time
 
@@ -46,7 +49,8 @@ class Features:
     Attributes
     ----------
     rows : (N,), the number of each row in the array that the features were made from.
-    levels : level k is (N_k, n), the k-th feature of the first N_k rows; N_k falls with k.
+    levels : (N_0 + N_1 + ..., n); level k is the k-th feature of the first N_k rows, N_k falls with k.
+    edges : (levels + 1,), where each level starts and ends.
     weights : (levels,), the largest squared norm of a feature at each level.
     missing : (N,), at most tr(E) of the kernel that is left out.
     tops, squares : (N,), the largest eigenvalue and ‖HKH‖² of each row.
@@ -54,7 +58,8 @@ class Features:
     """
 
     rows: np.ndarray
-    levels: list[np.ndarray]
+    levels: np.ndarray
+    edges: np.ndarray
     weights: np.ndarray
     missing: np.ndarray
     tops: np.ndarray
@@ -62,9 +67,9 @@ class Features:
     row_sums: RowSums
 
     @cached_property
-    def single_levels(self) -> list[np.ndarray]:
+    def single_levels(self) -> np.ndarray:
         """The levels in float32."""
-        return [level.astype(np.float32) for level in self.levels]
+        return self.levels.astype(np.float32)
 
 
 # ---- Features ----------------------------------------------------------------------------------
@@ -73,7 +78,7 @@ class Features:
 def features(z: np.ndarray, tolerance: float, rank: int) -> Features:
     """Features of those rows of z (N, n) that need at most ``rank`` of them.
 
-    They leave out at most tolerance/(4n) of a centred kernel's trace (or what rounding costs).
+    They leave out at most tolerance/(2n) of a centred kernel's trace (or what rounding costs).
     """
     samples = z.shape[1]
     in_order = np.sort(z, axis=1)
@@ -103,7 +108,7 @@ class _Builder:
     def __init__(self, z: np.ndarray, tolerance: float, rank: int) -> None:
         count, samples = z.shape
         self._z, self._largest_rank = z, rank
-        self._share = tolerance / (8 * samples)
+        self._share = tolerance / (4 * samples)
         self._ranks = np.full(count, -1)
         self._missing, self._tops, self._squares, self._traces = np.zeros((4, count))
         self._weights = np.zeros(rank)
@@ -115,7 +120,7 @@ class _Builder:
         z, samples = self._z[rows], self._z.shape[1]
         # A centred trace is about n times the variance of z or, where that is large, about n. This
         # says how far to go only; what is left out is measured.
-        floor = np.maximum(self._share / 4 * np.minimum(z.var(axis=1), 1.0), _FLOOR)
+        floor = np.maximum(self._share / 2 * np.minimum(z.var(axis=1), 1.0), _FLOOR)
         vectors = _cholesky_features(z, points, floor, self._largest_rank)
         means = vectors.mean(axis=2)
         vectors -= means[:, :, np.newaxis]
@@ -153,18 +158,19 @@ class _Builder:
         order = order[self._ranks[order] >= 0]
         place = np.empty(len(self._ranks), dtype=int)
         place[order] = np.arange(len(order))
-        levels = []
-        for pieces in self._pieces:
-            level = np.empty((sum(len(rows) for rows, _ in pieces), self._z.shape[1]))
+        counts = [sum(len(rows) for rows, _ in pieces) for pieces in self._pieces]
+        counts = counts[: counts.index(0)] if 0 in counts else counts
+        edges = np.cumsum([0, *counts])
+        levels = np.empty((edges[-1], self._z.shape[1]))
+        for start, pieces in zip(edges, self._pieces, strict=False):
             for rows, vectors in pieces:
-                level[place[rows]] = vectors
+                levels[start + place[rows]] = vectors
             pieces.clear()
-            if len(level):
-                levels.append(level)
         return Features(
             rows=order,
             levels=levels,
-            weights=self._weights[: len(levels)],
+            edges=edges,
+            weights=self._weights[: len(counts)],
             missing=self._missing[order],
             tops=self._tops[order],
             squares=self._squares[order],
@@ -238,41 +244,75 @@ def products(
 ) -> tuple[np.ndarray, float]:
     """T (N, M) of the features of both sides, and a bound on what these products leave out of it.
 
-    Products of level k with level l come in the order of w = weights_x[k]·weights_y[l], which no
-    squared product exceeds (Cauchy and Schwarz). They end when the sum of all w to come is at most
-    tolerance/4 of the largest |T + offset| in sight; ``largest`` is one that is known already.
-    Earlier, once the sum is so small that float32's rounding errors, √n·2⁻²⁴ of a product of norms
-    (Higham and Mary 2019), add up to at most another tolerance/4, the rest goes on in float32.
+    Products of level i with level j come in the order of w = weights_x[i]·weights_y[j], which no
+    squared product exceeds (Cauchy and Schwarz). They end when all that is to come is at most half
+    the tolerance, a share of the largest |T + offset| in sight (``largest`` is one that is known
+    already). Before that, the rest goes on in float32 once its rounding errors are at most a
+    quarter of the tolerance: they are independent and about √n·2⁻²⁴ of the product of two norms
+    (Higham and Mary 2019), so 2√n·2⁻²⁴·w in a square.
 
     What the features themselves leave out (`Features.missing`) is not part of the bound.
     """
-    total = np.zeros((len(x.rows), len(y.rows)))
-    samples = x.row_sums.sums.shape[1]
     weights = np.outer(x.weights, y.weights)
     order = np.argsort(-weights, axis=None, kind="stable")
-    ahead = np.cumsum(weights.ravel()[order][::-1])[::-1]
-    rounding = 0.0
-    buffer = np.empty(total.shape)
-    x_levels, y_levels = x.levels, y.levels
-    judged = np.inf
-    for step, (i, j) in enumerate(zip(*np.unravel_index(order, weights.shape), strict=True)):
-        rest = float(ahead[step])
-        if rest < 0.7 * judged:  # looking at every value takes time too
-            judged = rest
-            np.add(total, offset, out=buffer)
-            in_sight = max(largest, float(np.abs(buffer, out=buffer).max()) - rest)
-            if rest <= tolerance / 4 * in_sight:
-                return total, rest + rounding
-            if not rounding and 2 * np.sqrt(samples) * _UNIT * rest <= tolerance / 4 * in_sight:
-                rounding = 2 * np.sqrt(samples) * _UNIT * rest
-                x_levels, y_levels = x.single_levels, y.single_levels
-                single = np.empty(total.shape, dtype=np.float32)
-        a, b = x_levels[i], y_levels[j]
-        room = (single if rounding else buffer).ravel()[: len(a) * len(b)]
-        product = np.matmul(a, b.T, out=room.reshape(len(a), len(b)))
-        np.multiply(product, product, out=product)
-        total[: len(a), : len(b)] += product
-    return total, rounding
+    in_order = weights.ravel()[order]
+    # The features of a row are orthogonal, so what a level i of x has to come, over all levels j
+    # from some on, is at most w[i, j] again; and the same with x and y exchanged.
+    drops = (-np.diff(weights, axis=axis, append=0.0).ravel()[order] for axis in (0, 1))
+    left_out = np.append(np.minimum(*(_sums_ahead(drop) for drop in drops)), 0.0)
+    samples = x.levels.shape[1]
+    rounding = 2 * np.sqrt(samples) * _UNIT * np.sqrt(np.append(_sums_ahead(in_order**2), 0.0))
+
+    total = np.zeros((len(x.rows), len(y.rows)))
+    done, rounded, single = 0, 0.0, False
+    while True:
+        rest = float(left_out[done])
+        values = total + offset
+        in_sight = max(largest, float(values.max()), -float(values.min()) - rest)
+        if rest <= tolerance / 2 * in_sight:
+            return total, rest + rounded
+        if not single and rounding[done] <= tolerance / 4 * in_sight:
+            single, rounded = True, float(rounding[done])
+        # On to the end as it now looks; but to where float32 will do first, and not far as long as
+        # what is to come may change the largest value.
+        stops = [np.searchsorted(-left_out, -tolerance / 2 * in_sight)]
+        if not single:
+            stops.append(np.searchsorted(-rounding, -tolerance / 4 * in_sight))
+        if rest > in_sight:
+            stops.append(np.searchsorted(-in_order, -in_order[done] / _SMALLER))
+        stop = max(done + 1, min(*stops, len(order)))
+        _add_products(total, x, y, order[done:stop], single)
+        done = stop
+
+
+def _add_products(
+    total: np.ndarray, x: Features, y: Features, pairs: np.ndarray, single: bool
+) -> None:
+    """Add the squared products of some pairs of levels, numbered i·(levels of y) + j.
+
+    Those of one level of x are with levels of y that follow each other: one product for all.
+    """
+    x_levels, y_levels = (side.single_levels if single else side.levels for side in (x, y))
+    part = np.zeros(total.shape, dtype=x_levels.dtype)
+    i, j = np.divmod(pairs, len(y.weights))
+    for level in np.unique(i):
+        a = x_levels[x.edges[level] : x.edges[level + 1]]
+        start, last = j[i == level].min(), j[i == level].max() + 1
+        while start < last:
+            room = y.edges[start] + max(_PRODUCTS // len(a), y.edges[start + 1] - y.edges[start])
+            stop = min(int(np.searchsorted(y.edges, room, side="right")) - 1, last)
+            edges = y.edges[start : stop + 1] - y.edges[start]
+            squares = a @ y_levels[y.edges[start] : y.edges[stop]].T
+            np.multiply(squares, squares, out=squares)
+            for left, right in pairwise(edges):
+                part[: len(a), : right - left] += squares[:, left:right]
+            start = stop
+    total += part
+
+
+def _sums_ahead(values: np.ndarray) -> np.ndarray:
+    """At each place, the sum of the values from there on."""
+    return np.cumsum(values[::-1])[::-1]
 
 
 def direct_products(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, RowSums, RowSums]:
@@ -282,7 +322,7 @@ def direct_products(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, RowSums, 
     x_sums, y_sums = np.zeros(x.shape), np.zeros(y.shape)
     for band in _bands(max(len(x), len(y)), samples):
         x_kernel, y_kernel = _kernel_slice(x, band, x_sums), _kernel_slice(y, band, y_sums)
-        total += np.tensordot(x_kernel, y_kernel, axes=((1, 2), (1, 2)))
+        total += x_kernel.reshape(len(x), -1) @ y_kernel.reshape(len(y), -1).T
     x_rows, y_rows = _row_sums(x_sums), _row_sums(y_sums)
     total -= (2 / samples) * (x_rows.sums @ y_rows.sums.T)
     total -= np.outer(x_rows.traces, y_rows.traces)
@@ -305,7 +345,7 @@ def _bands(rows: int, samples: int) -> Iterator[tuple[int, int]]:
     """Ranges of samples, so few at a time that the kernels of all rows fit the slice."""
     start = 0
     while start < samples:
-        width = _SLICE_BYTES // (8 * max(rows, 1) * (samples - start))
+        width = _SLICE_BYTES // (8 * rows * (samples - start))
         stop = min(start + max(1, width), samples)
         yield start, stop
         start = stop

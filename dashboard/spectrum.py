@@ -17,7 +17,8 @@ _FORMATS = {"png": "PNG", "svg": "SVG"}
 
 def main(scene: Scene) -> None:
     """The whole page."""
-    stats = results.statistics(scene)  # first: what is damaged is set aside, and then missing
+    with st.spinner("Reading the stored statistics …"):
+        stats = results.statistics(scene)  # first: what is damaged is set aside, then missing
     place = compute.draw(scene)
     if len(stats.languages) < 2:
         _question()

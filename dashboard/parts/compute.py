@@ -37,7 +37,10 @@ def draw(scene: Scene) -> DeltaGenerator | None:
             return None
         for job in stopped:
             _offer_to_go_on(scene, job)
-        return _offer(scene, todo) if todo else None
+        # What a stopped job was about goes on with it.
+        waiting = {code for job in stopped for code in _languages(job)}
+        rest = [code for code in todo if code not in waiting]
+        return _offer(scene, rest) if rest else None
 
 
 def tell_plan(scene: Scene, place: DeltaGenerator) -> None:
@@ -45,10 +48,8 @@ def tell_plan(scene: Scene, place: DeltaGenerator) -> None:
     if not scene.collection.source.installed:
         return
     todo = missing(scene.store, scene.collection, scene.languages)
-    keys = tuple(
-        (code, scene.collection.key(STATISTICS, scene.collection.corpus.text(code)))
-        for code in todo
-    )
+    corpus = scene.collection.corpus
+    keys = tuple((code, scene.collection.key(STATISTICS, corpus.text(code))) for code in todo)
     sentence = results.plan(keys, scene).sentence()
     place.caption(f"{words.plain(sentence)} The time it needs is told once it runs.")
 
@@ -113,7 +114,7 @@ def _progress(scene: Scene, todo: Sequence[str]) -> None:
 
 def _show(scene: Scene, job: Job) -> None:
     left = time_left(job.eta_seconds)
-    parts = [job.title, job.message or job.state, left, f"{job.fraction:.0%}"]
+    parts = [job.title, job.message or "starting", left, f"{job.fraction:.0%}"]
     with st.container(horizontal=True, vertical_alignment="center"):
         st.progress(job.fraction, " · ".join(words.plain(part) for part in parts if part))
         st.button(
@@ -129,20 +130,28 @@ def _show(scene: Scene, job: Job) -> None:
 
 def _can_go_on(scene: Scene, job: Job) -> bool:
     """Whether a job stopped before it had computed what it was to compute for this collection."""
-    options = dict(zip(job.argv[1::2], job.argv[2::2], strict=False))
-    collection = scene.collection
+    options, collection = _options(job), scene.collection
     if job.state not in _STOPPED or job.argv[0] != "collect":
         return False
     about = (options.get("--model"), options.get("--corpus"), options.get("--dtype"))
     if about != (collection.source.name, collection.corpus.name, collection.dtype):
         return False
     there = set(collection.corpus.languages())
-    codes = [code for code in options.get("--languages", "").split(",") if code in there]
-    return bool(missing(scene.store, collection, codes))
+    return bool(missing(scene.store, collection, [c for c in _languages(job) if c in there]))
+
+
+def _options(job: Job) -> dict[str, str]:
+    return dict(zip(job.argv[1::2], job.argv[2::2], strict=False))
+
+
+def _languages(job: Job) -> list[str]:
+    return _options(job).get("--languages", "").split(",")
 
 
 def _offer_to_go_on(scene: Scene, job: Job) -> None:
-    how = f"{_STOPPED[job.state]} at {job.fraction:.0%}"
+    known = [code for code in _languages(job) if code in scene.register]
+    names = words.listed([words.plain(language.name) for language in scene.named(known)])
+    how = f"{_STOPPED[job.state]} at {job.fraction:.0%}: {names}"
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(
             f"**{words.plain(job.title)}** {how}. {words.plain(job.error)}", width="stretch"

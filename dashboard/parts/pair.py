@@ -87,6 +87,9 @@ def _show(scene: Scene, stats: Statistics, settings: SpectrumSettings, a: str, b
         alt=f"Neurons by layer: shared by {first.name} and {second.name}, and of one only.",
     )
     _table(found, first, second)
+    if stats.are_many:
+        interval.caption(f"Its interval is worked out for up to {results.MANY} languages.")
+        return
     # Last, since it takes many spectra: everything else is on the screen by now.
     low, high = results.pair_interval(scene, stats, settings, a, b)
     if math.isfinite(low):
@@ -107,7 +110,7 @@ def _numbers(found: core.Pair, first: Language, second: Language) -> Any:
 
 
 def _value(value: float, settings: SpectrumSettings) -> str:
-    return f"{value:,.0f}" if settings.metric == "count" else f"{value:.3f}"
+    return f"{value:,.0f}" if settings.metric == "count" else f"{value:.3f}".replace("-", "−")
 
 
 def _table(found: core.Pair, first: Language, second: Language) -> None:

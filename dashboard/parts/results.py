@@ -39,6 +39,7 @@ from bridgex_core.typology import typology_similarity
 from bridgex_core.user_files import user_register
 
 HALVES = 2  # blocks kept of each language: totals and odd-even halves need no more
+MANY = 32  # languages
 GROUPS = 8  # blocks for the interval of a pair
 
 Keys = tuple[tuple[str, str], ...]
@@ -114,12 +115,17 @@ class Statistics:
         """Their codes."""
         return tuple(code for code, _ in self.keys)
 
+    @property
+    def are_many(self) -> bool:
+        """Whether what takes many spectra should wait until it is asked for."""
+        return len(self.keys) > MANY
+
 
 class _NotStoredError(Exception):
     """Raised through a cache, which would keep a None."""
 
 
-@st.cache_resource(show_spinner=False, max_entries=512)
+@st.cache_resource(show_spinner=False, max_entries=256)
 def _folded(key: str, code: str, blocks: int, _scene: Scene) -> ActivationStats:
     found = stored_statistics(_scene.store, _scene.collection, [code])
     if code not in found:
@@ -194,13 +200,12 @@ def fluency(scene: Scene, codes: Sequence[str]) -> dict[str, Fluency]:
     """Bits a byte of those languages that have it stored."""
     found = {}
     for code in codes:
-        key = scene.collection.key(FLUENCY, scene.collection.corpus.text(code))
         with contextlib.suppress(_NotStoredError):
-            found[code] = _fluency(key, code, scene)
+            found[code] = _fluency(_fluency_key(scene, code), code, scene)
     return found
 
 
-@st.cache_resource(show_spinner=False, max_entries=512)
+@st.cache_resource(show_spinner=False, max_entries=256)
 def _fluency(key: str, code: str, _scene: Scene) -> Fluency:
     found = stored_fluency(_scene.store, _scene.collection, [code])
     if code not in found:
@@ -212,9 +217,19 @@ def hardly_known(scene: Scene, codes: Sequence[str]) -> tuple[str, ...]:
     """Languages whose text the model writes no better than a compressor."""
     return tuple(
         code
-        for code, found in fluency(scene, codes).items()
-        if is_hardly_known(found, scene.collection.corpus.text(code).blocks)
+        for code in fluency(scene, codes)
+        if _hardly_known(_fluency_key(scene, code), code, scene)
     )
+
+
+@st.cache_resource(show_spinner=False, max_entries=256)
+def _hardly_known(key: str, code: str, _scene: Scene) -> bool:
+    blocks = _scene.collection.corpus.text(code).blocks
+    return is_hardly_known(_fluency(key, code, _scene), blocks)
+
+
+def _fluency_key(scene: Scene, code: str) -> str:
+    return scene.collection.key(FLUENCY, scene.collection.corpus.text(code))
 
 
 def pair(stats: Statistics, settings: SpectrumSettings, a: str, b: str) -> core.Pair:

@@ -33,7 +33,7 @@ def stored(scene: Scene) -> None:
         f"The store is `{scene.store.root}`. Your own results take {_megabytes(size)}; the results "
         "that ship with the product are not listed and cannot be deleted."
     )
-    found = list(own_results(scene.store))
+    found = sorted(own_results(scene.store), key=lambda one: (one[0], one[2].get("language", "")))
     if not found:
         st.caption("Nothing of your own is stored yet.")
         return
@@ -45,7 +45,7 @@ def stored(scene: Scene) -> None:
                 "Model": manifest.get("model_name", ""),
                 "Corpus": manifest.get("corpus", ""),
                 "Number format": manifest.get("settings", {}).get("dtype", ""),
-                "Size": manifest["bytes"] / 1e6,
+                "Size": manifest["bytes"] / 1000,
                 "Computed": manifest["created"],
             }
             for kind, _, manifest in found
@@ -59,7 +59,7 @@ def stored(scene: Scene) -> None:
         selection_mode="multi-row",
         key="stored_results",
         column_config={
-            "Size": st.column_config.NumberColumn(format="%.2f MB"),
+            "Size": st.column_config.NumberColumn(format="%.0f kB"),
             "Computed": st.column_config.DatetimeColumn(format="YYYY-MM-DD HH:mm"),
         },
         alt="Stored results.",

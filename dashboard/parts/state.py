@@ -7,6 +7,7 @@ itself, but drops what it cannot read without a word, and writes labels instead 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -25,6 +26,8 @@ from dashboard.parts import results, words
 
 DTYPES = ("float32", "bfloat16")
 VIEWS = tuple(words.VIEWS)
+SETTLING = 1.5  # seconds
+_PAGE, _PUBLISHED, _PROBLEMS, _RESTORED = "page", "published", "link_problems", "link_restored"
 RATES = (0.002, 0.003, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.03, 0.05, 0.075, 0.1)
 
 
@@ -42,6 +45,19 @@ class Field:
     default: Any
     read: Callable[[str], Any]
     show: Callable[[Any], str] = str
+
+
+@dataclass(frozen=True)
+class _Published:
+    """What this session made the link say, and when."""
+
+    parameters: dict[str, str]
+    at: float
+
+    @property
+    def is_recent(self) -> bool:
+        """Whether the browser may not have heard of it yet."""
+        return time.monotonic() - self.at < SETTLING
 
 
 def _one_of(options: Sequence[str]) -> Callable[[str], str]:
@@ -128,36 +144,46 @@ FIELDS: dict[str, Field] = {
 }
 
 
-def restore() -> None:
-    """Once a session: take over what the link says, and note what it says wrongly."""
-    if "link_problems" in st.session_state:
+def restore(page: str) -> None:
+    """Take over what the link says, where it is new, and note what it says wrongly.
+
+    It is new when a session begins and when the reader goes back or forward in the browser. To
+    another page of the menu one comes without any parameters, and what is shown stays.
+    """
+    known = st.session_state.get(_PUBLISHED)
+    said = st.query_params.to_dict()
+    moved = st.session_state.get(_PAGE) != page
+    st.session_state[_PAGE] = page
+    if known is not None and (said == known.parameters or (moved and not said) or known.is_recent):
         return
     problems = []
     for name, field in FIELDS.items():
         st.session_state[name] = field.default
-        text = st.query_params.get(name)
-        if text is None:
+        if name not in said:
             continue
         try:
-            st.session_state[name] = field.read(text)
+            st.session_state[name] = field.read(said[name])
         except InputError as error:
             problems.append(
                 f"The link's {name} cannot be used, so the default is shown instead: {error}"
             )
-    st.session_state["link_problems"] = problems
-    st.session_state["link_restored"] = _parameters()
+    st.session_state[_PROBLEMS] = problems
+    st.session_state[_RESTORED] = _parameters()
 
 
 def problems() -> list[str]:
     """What the link said wrongly, until the reader changes something."""
-    if st.session_state["link_restored"] != _parameters():
-        st.session_state["link_problems"] = []
-    return list(st.session_state["link_problems"])
+    if st.session_state[_RESTORED] != _parameters():
+        st.session_state[_PROBLEMS] = []
+    return list(st.session_state[_PROBLEMS])
 
 
 def publish() -> None:
     """Make the page's link say what is shown; defaults are left out."""
     parameters = _parameters()
+    known = st.session_state.get(_PUBLISHED)
+    if known is None or known.parameters != parameters:
+        st.session_state[_PUBLISHED] = _Published(parameters, time.monotonic())
     if st.query_params.to_dict() != parameters:
         st.query_params.from_dict(parameters)
 

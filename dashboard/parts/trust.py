@@ -83,8 +83,10 @@ def _span(numbers: pd.Series) -> str:
 
 
 def _rates(stats: Statistics, settings: SpectrumSettings) -> None:
-    frame = results.rate_agreement(stats, settings)
     st.markdown("**Agreement with the picture at other top rates**")
+    if stats.are_many and not st.toggle("Work it out: many languages take a few seconds"):
+        return
+    frame = results.rate_agreement(stats, settings)
     st.plotly_chart(
         figures.agreement_curve(frame, settings.top_rate),
         key="agreement",

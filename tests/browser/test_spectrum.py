@@ -82,6 +82,8 @@ def test_metric_click_and_matrix(open_page, tmp_path: Path) -> None:
     page.mouse.click(*cell(page, "French", "Spanish"))
     wait_for_query(page, "pair", "fra_Latn,spa_Latn")
     page.get_by_text("The strongest shared neurons").wait_for()
+    margin = "getComputedStyle(document.querySelector('.stMainBlockContainer')).paddingLeft"
+    assert page.evaluate(margin) == "32px"
     assert page.get_by_text("Only French", exact=True).is_visible()
 
     with page.expect_download() as download:

@@ -66,7 +66,7 @@ def test_a_stopped_job_is_found_again_and_goes_on(opened: Open, office: Office) 
     office["known"] = [job("cancelled")]
     assert "cancelled at 40%" in words_of(calm(app.run()))
     office["known"] = [job("failed", error="The disk is full.")]
-    assert "failed at 40%. The disk is full." in words_of(calm(app.run())).replace("**", "")
+    assert "failed at 40%: Zulu. The disk is full." in words_of(calm(app.run())).replace("**", "")
     calm(app.button(key=f"forget_{job().id}").click().run())
     assert [call[0] for call in office["calls"]] == ["resume", "forget"]
 

@@ -82,3 +82,19 @@ def test_the_view_survives_a_visit_to_the_library(opened: Open, drawn: Drawn) ->
     assert app.select_slider(key="rate_widget").value == 0.05
     assert app.selectbox(key="pair_1").value == "eng_Latn"
     assert link(app) == {"metric": "count", "rate": "0.05", "pair": "deu_Latn,eng_Latn"}
+
+
+def test_going_back_in_the_browser_brings_the_earlier_view(
+    opened: Open, drawn: Drawn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = opened(metric="overlap")
+    app.selectbox(key="metric_widget").select("count").run()
+    app.query_params["metric"] = "overlap"  # sent before the browser had heard of the change
+    app.run()
+    assert drawn["spectrum_heatmap"][0].settings.metric == "count"
+    monkeypatch.setattr("dashboard.parts.state.SETTLING", 0.0)
+    app.query_params["metric"] = "overlap"
+    calm(app.run())
+    assert drawn["spectrum_heatmap"][0].settings.metric == "overlap"
+    assert app.selectbox(key="metric_widget").value == "overlap"
+    assert link(app) == {"metric": "overlap"}

@@ -19,15 +19,15 @@ def main(scene: Scene) -> None:
     """The whole page."""
     with st.spinner("Reading the stored statistics …"):
         stats = results.statistics(scene)  # first: what is damaged is set aside, then missing
-    place = compute.draw(scene)
+    offer = compute.draw(scene)
     if len(stats.languages) < 2:
         _question()
         st.info(_too_few(scene), icon=":material/info:")
     else:
         st.fragment(told(_spectrum))(scene, stats)
     _next_step()
-    if place is not None:
-        told(compute.tell_plan)(scene, place)
+    if offer is not None:
+        told(compute.tell_plan)(scene, offer)
 
 
 def _question() -> None:
@@ -64,7 +64,7 @@ def _spectrum(scene: Scene, stats: Statistics) -> None:
     matrix = results.matrix(stats, settings)
     drawn = _VIEWS[state.get("view")](scene, stats, settings, _format())
     st.caption(_measured(scene, stats, matrix))
-    _downloads(matrix, drawn)
+    _downloads(scene, matrix, drawn)
     pair.draw(scene, stats, settings)
     trust.draw(scene, stats, settings)
 
@@ -87,7 +87,7 @@ def _heatmap(scene: Scene, stats: Statistics, settings: SpectrumSettings, fmt: s
         selection_mode="points",
         config=figures.download_config("spectrum", fmt),
         alt=f"Heatmap of {words.counted(len(ordered.languages), 'language')}: "
-        f"{words.METRICS[settings.metric].lower()} of every two.",
+        f"{words.metric(settings.metric)} of every two.",
     )
     return Drawn(figure)
 
@@ -120,7 +120,8 @@ def _format() -> str:
     return st.session_state.get("figure_format", "png")
 
 
-def _downloads(matrix: OverlapMatrix, drawn: Drawn) -> None:
+def _downloads(scene: Scene, matrix: OverlapMatrix, drawn: Drawn) -> None:
+    title = f"{figures.METRIC_TITLES[matrix.settings.metric]}, {scene.collection.source.title}"
     name = f"{state.get('view')}-{matrix.settings.metric}"
     with st.container(horizontal=True, vertical_alignment="center"):
         st.download_button(
@@ -134,7 +135,7 @@ def _downloads(matrix: OverlapMatrix, drawn: Drawn) -> None:
         )
         st.download_button(
             "Figure (HTML)",
-            lambda: figures.to_html(drawn.figure, "BridgeX Explorer"),
+            lambda: figures.to_html(drawn.figure, title),
             f"{name}.html",
             "text/html",
             on_click="ignore",

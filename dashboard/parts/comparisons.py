@@ -52,7 +52,7 @@ def graph(scene: Scene, stats: Statistics, settings: SpectrumSettings, fmt: str)
         alt=f"Graph of {words.counted(len(stats.languages), 'language')} with {edges}.",
     )
     st.caption(
-        f"Languages are joined where their {words.METRICS[settings.metric].lower()} is at least "
+        f"Languages are joined where their {words.metric(settings.metric)} is at least "
         f"{threshold:.4g}: {edges}. Colours show the {communities} communities that Louvain's "
         "method finds by these weights; a different threshold gives different ones."
     )
@@ -142,7 +142,7 @@ def typology(scene: Scene, stats: Statistics, settings: SpectrumSettings, fmt: s
         key="typology",
         config=figures.download_config(f"typology-{kind}", fmt),
         alt=f"Scatter of {correlation.pairs} language pairs: {kind} similarity in URIEL+ against "
-        f"{words.METRICS[settings.metric].lower()}, rho = {correlation.rho:.2f}.",
+        f"{words.metric(settings.metric)}, rho = {correlation.rho:.2f}.",
     )
     st.markdown(typology_words(kind, correlation))
     _all_kinds(stats, settings)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
@@ -19,10 +20,18 @@ _WATCHED = "watched_jobs"
 _STOPPED = {"interrupted": "was interrupted", "cancelled": "was cancelled", "failed": "failed"}
 
 
-def draw(scene: Scene) -> DeltaGenerator | None:
+@dataclass(frozen=True)
+class Offer:
+    """Languages that could be computed, and the place on the page for what that takes."""
+
+    languages: tuple[str, ...]
+    place: DeltaGenerator
+
+
+def draw(scene: Scene) -> Offer | None:
     """The panel above the picture, where there is anything to say.
 
-    Returns the place for :func:`tell_plan`, or None where there is nothing to plan.
+    Returns what :func:`tell_plan` is to tell of, or None where there is nothing to plan.
     """
     todo = missing(scene.store, scene.collection, scene.languages)
     known = jobs.jobs(scene.store)
@@ -39,23 +48,24 @@ def draw(scene: Scene) -> DeltaGenerator | None:
             _offer_to_go_on(scene, job)
         # What a stopped job was about goes on with it.
         waiting = {code for job in stopped for code in _languages(job)}
-        rest = [code for code in todo if code not in waiting]
+        rest = tuple(code for code in todo if code not in waiting)
         return _offer(scene, rest) if rest else None
 
 
-def tell_plan(scene: Scene, place: DeltaGenerator) -> None:
+def tell_plan(scene: Scene, offer: Offer) -> None:
     """What the computation takes, told after the picture is drawn: asking the machine is slow."""
     if not scene.collection.source.installed:
         return
-    todo = missing(scene.store, scene.collection, scene.languages)
     corpus = scene.collection.corpus
-    keys = tuple((code, scene.collection.key(STATISTICS, corpus.text(code))) for code in todo)
+    keys = tuple(
+        (code, scene.collection.key(STATISTICS, corpus.text(code))) for code in offer.languages
+    )
     sentence = results.plan(keys, scene).sentence()
-    place.caption(f"{words.plain(sentence)} The time it needs is told once it runs.")
+    offer.place.caption(f"{words.plain(sentence)} The time it needs is told once it runs.")
 
 
-def _offer(scene: Scene, todo: Sequence[str]) -> DeltaGenerator:
-    """What is not computed, and buttons; returns the place beside them for the plan."""
+def _offer(scene: Scene, todo: tuple[str, ...]) -> Offer:
+    """What is not computed, and buttons."""
     source = scene.collection.source
     shown = set(results.statistics(scene).languages)
     lacking = [code for code in todo if code not in shown]
@@ -70,14 +80,14 @@ def _offer(scene: Scene, todo: Sequence[str]) -> DeltaGenerator:
             icon=":material/play_arrow:",
             disabled=not source.installed,
             on_click=attempt,
-            args=(_start, scene, tuple(todo)),
+            args=(_start, scene, todo),
             key="compute",
         )
-        st.button("Leave out", on_click=_leave_out, args=(scene, tuple(todo)), key="leave_out")
+        st.button("Leave out", on_click=_leave_out, args=(scene, todo), key="leave_out")
         place = st.empty()
     if not source.installed:
         place.caption(f"{words.plain(source.title)} is not installed. {source.how_to_get}")
-    return place
+    return Offer(todo, place)
 
 
 def _start(scene: Scene, todo: Sequence[str]) -> None:

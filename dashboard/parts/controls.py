@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
+from bridgex_core import figures
 from bridgex_core.errors import InputError
 from bridgex_core.neurons import layer_band
 from bridgex_core.spectrum import DEFAULT, METRICS, ORDERINGS, PAPER, SpectrumSettings
@@ -18,7 +19,7 @@ def draw(depth: int) -> None:
         st.selectbox(
             "Metric",
             METRICS,
-            format_func=words.METRICS.__getitem__,
+            format_func=figures.METRIC_TITLES.__getitem__,
             help=words.METRIC_HELP,
             width=230,
             **state.widget("metric"),

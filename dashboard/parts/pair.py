@@ -101,7 +101,7 @@ def _numbers(found: core.Pair, first: Language, second: Language) -> Any:
     settings = state.settings()
     with st.container(horizontal=True):
         with st.container(width=220):
-            st.metric(words.METRICS[settings.metric], _value(found.value, settings))
+            st.metric(figures.METRIC_TITLES[settings.metric], _value(found.value, settings))
             interval = st.empty()
         st.metric("Shared neurons", f"{shared:,}", width=160)
         st.metric(f"Only {words.plain(first.name)}", f"{only_a:,}", width=180)

@@ -15,15 +15,6 @@ from dashboard.parts import results, words
 from dashboard.parts.messages import attempt, told
 from dashboard.parts.results import Scene
 
-_STATES = {
-    "starting": "starting",
-    "running": "running",
-    "done": "done",
-    "failed": "failed",
-    "cancelled": "cancelled",
-    "interrupted": "interrupted",
-}
-
 
 def stored(scene: Scene) -> None:
     """What the store holds, the bundled results apart, and a way to delete it."""
@@ -107,7 +98,7 @@ def _jobs(scene: Scene, active: bool) -> None:
 
 
 def _about(job: Job) -> str:
-    facts = [_STATES[job.state], f"{job.fraction:.0%}"]
+    facts = [job.state, f"{job.fraction:.0%}"]
     if job.active:
         facts += [job.message, time_left(job.eta_seconds)]
     told = " · ".join(words.plain(fact) for fact in facts if fact)

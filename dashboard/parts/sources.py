@@ -7,8 +7,7 @@ import streamlit as st
 from bridgex_core.corpora import UDHR, open_corpus
 from bridgex_core.embedded import DEFAULT_MODEL, EMBEDDED
 from bridgex_core.model_sources import ModelSource, find_model
-from dashboard.parts import results, sidebar, state, words
-from dashboard.parts.messages import attempt
+from dashboard.parts import results, sidebar, words
 from dashboard.parts.results import Scene
 
 _MAKE = {DEFAULT_MODEL: "make setup", "smollm2-135m": "make smollm2"}
@@ -33,7 +32,7 @@ def models(scene: Scene) -> None:
         )
         if st.form_submit_button("Use this model") and spec.strip():
             source = find_model(spec.strip(), root)
-            attempt(sidebar.remember_model, source.name)
+            sidebar.remember_model(source.name)
             st.rerun()
 
 
@@ -69,7 +68,7 @@ def corpora(scene: Scene) -> None:
         )
         if st.form_submit_button("Use this corpus") and spec.strip():
             corpus = open_corpus(spec.strip(), register=scene.register)
-            attempt(sidebar.remember_corpus, corpus.name)
+            sidebar.remember_corpus(corpus.name)
             st.rerun()
 
 
@@ -97,5 +96,3 @@ def _corpus(scene: Scene, name: str, chosen: bool) -> None:
             args=(name,),
             key=f"choose_corpus_{name}",
         )
-    if chosen and state.get("corpus") != name:
-        state.put(corpus=name)

@@ -5,17 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from bridgex_core.figures import METRIC_TITLES
 from bridgex_core.languages import Language
 from bridgex_core.model_sources import ModelSource
 from bridgex_core.spectrum import SpectrumSettings
 
-METRICS = {
-    "jaccard": "Jaccard overlap",
-    "overlap": "Overlap coefficient",
-    "count": "Shared neurons",
-    "activation": "Activation similarity",
-    "centred": "Centred activation similarity",
-}
 METRIC_HELP = (
     "**Jaccard overlap**: shared neurons over the neurons of either language.  \n"
     "**Overlap coefficient**: shared neurons over the smaller of the two sets.  \n"
@@ -126,10 +120,20 @@ def model_size(source: ModelSource) -> str:
     return ", ".join(parts)
 
 
+def metric(name: str) -> str:
+    """What a metric is called within a sentence.
+
+    >>> metric("jaccard"), metric("count")
+    ('Jaccard overlap', 'shared neurons')
+    """
+    title = METRIC_TITLES[name]
+    return title if name == "jaccard" else title[0].lower() + title[1:]
+
+
 def measured(settings: SpectrumSettings) -> str:
     """The metric with the neurons that it compares, as the beginning of a sentence."""
     which = "most active in" if settings.selection == "active" else "most distinctive of"
-    return f"{METRICS[settings.metric]} of the neurons {which} each language"
+    return f"{METRIC_TITLES[settings.metric]} of the neurons {which} each language"
 
 
 def p_value(p: float) -> str:

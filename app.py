@@ -5,9 +5,9 @@ from pathlib import Path
 import streamlit as st
 
 from bridgex_core.errors import InputError
-from dashboard.parts import messages, sidebar, state, words
+from pages.parts import frame, messages, sidebar, state, words
 
-PARTS = Path(__file__).parent / "dashboard" / "parts"
+PARTS = Path(__file__).parent / "pages" / "parts"
 
 st.set_page_config(
     "BridgeX Explorer", str(PARTS / "icon.svg"), layout="wide", initial_sidebar_state=320
@@ -15,8 +15,8 @@ st.set_page_config(
 st.logo(PARTS / "logo.svg", size="large", icon_image=PARTS / "icon.svg")
 page = st.navigation(
     [
-        st.Page("dashboard/spectrum.py", title="Spectrum", icon=":material/grid_on:", default=True),
-        st.Page("dashboard/library.py", title="Library", icon=":material/library_books:"),
+        st.Page("pages/spectrum.py", title="Spectrum", icon=":material/grid_on:", default=True),
+        st.Page("pages/library.py", title="Library", icon=":material/library_books:"),
     ],
     position="top",
 )
@@ -28,7 +28,7 @@ st.sidebar.html(
 )
 try:
     state.restore(page.url_path)
-    st.session_state["scene"] = sidebar.choose()
+    frame.hand_over(sidebar.choose())
     state.publish()
     for problem in state.problems():
         st.warning(words.plain(problem))

@@ -15,10 +15,9 @@ l = HL1, released is T + kᵀl/n and unbiased is [T - 4kᵀl/(n(n-2)) - cd/(n-1)
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import product
 from typing import Literal, get_args
 
 import numpy as np
@@ -26,14 +25,8 @@ from numpy.typing import ArrayLike
 
 from bridgex_core.errors import InputError
 from bridgex_core.hsic_bandwidth import median_bandwidth, released_bandwidth
-from bridgex_core.hsic_features import (
-    Features,
-    RowSums,
-    direct_products,
-    direct_squares,
-    features,
-    products,
-)
+from bridgex_core.hsic_features import Features, feature_groups
+from bridgex_core.hsic_products import RowSums, direct_products, direct_squares, feature_products
 
 Estimator = Literal["biased", "unbiased", "released"]
 Bandwidth = Literal["median", "released"] | float
@@ -46,14 +39,13 @@ SINGLE_TOLERANCE = 1e-6
 
 FEWEST_FOR_FEATURES = 256
 """Samples below which kernels are multiplied directly: they are small, and features of typical rows
-(rank 15 to 25) would save nothing. From there on, rows whose features would number more than √n
-are multiplied directly, because that is cheaper for them."""
+(rank 15 to 25) would save little. From there on, rows of ranks r and s are multiplied directly if
+r·s > 2n, because that takes less time for them."""
 
-_BLOCK_BYTES = 320 * 2**20
-_BLOCK_ROWS = 1024
+_BATCH_BYTES = 400 * 2**20  # of features of one side at a time
+_TILE_ROWS = 1024  # multiplied directly at a time
 _PERMUTED_BYTES = 2**25
-_FACTOR_TOLERANCE = 1e-12  # for one pair, where time is of no concern
-_FACTOR_RANK = 64
+_NO_WEIGHT = 1e-14  # of an eigenvalue, for each sample: mere rounding
 _LARGEST_SCALED = 1e150  # its square is still a number
 
 
@@ -74,36 +66,30 @@ class _Rule:
             return cls(1 / (n * (n - 3)), -4 / (n * (n - 2)), -1 / (n - 1))
         return cls(1.0, 1 / n)
 
-    def offset(self, x: RowSums, y: RowSums) -> np.ndarray:
+    def offset(self, x: Features | RowSums, y: Features | RowSums) -> np.ndarray | float:
         """What is added to T (N, M)."""
-        offset = self.own * np.outer(x.traces, y.traces)
-        if self.cross:
-            offset += self.cross * (x.sums @ y.sums.T)
-        return offset
+        offset = self.own * np.outer(x.traces, y.traces) if self.own else 0.0
+        return offset + self.cross * (x.sums @ y.sums.T) if self.cross else offset
 
-    def diagonal(self, squares: np.ndarray, rows: RowSums) -> np.ndarray:
+    def diagonal(self, squares: np.ndarray, rows: Features | RowSums) -> np.ndarray:
         """T + offset of each row with itself (N,), from its T."""
-        sums = np.einsum("in,in->i", rows.sums, rows.sums)
-        return squares + self.cross * sums + self.own * rows.traces**2
+        if self.cross:
+            squares = squares + self.cross * np.einsum("in,in->i", rows.sums, rows.sums)
+        return squares + self.own * rows.traces**2
 
     def error(self, x: Features, y: Features) -> float:
-        """Bound on what the parts that features leave out change in T + offset.
+        """Bound on what the parts that features miss change in T + offset.
 
-        For E left out of K: tr(E HLH) ≤ tr(E)·λ(HLH) with λ the largest eigenvalue, |1ᵀEHL1| ≤
-        tr(E)·√n · n·√λ, and tr(HEH) ≤ tr(E).
+        For E missing from K, and λ the largest eigenvalue of HLH: tr(E HLH) ≤ tr(E)·λ,
+        |1ᵀEHL1| ≤ tr(E)·√n · n·√λ, and tr(HEH) ≤ tr(E).
         """
-        n = x.row_sums.sums.shape[1]
+        n = x.levels.shape[2]
 
         def reach(side: Features) -> float:
-            tops = side.tops + side.missing
-            return float(
-                (tops + abs(self.cross) * n * np.sqrt(n * tops)
-                 + abs(self.own) * side.row_sums.traces).max(initial=0.0)
-            )  # fmt: skip
+            cross = abs(self.cross) * n * np.sqrt(n * side.tops)
+            return float((side.tops + cross + abs(self.own) * side.traces).max())
 
-        return float(x.missing.max(initial=0.0)) * reach(y) + float(
-            y.missing.max(initial=0.0)
-        ) * reach(x)
+        return float(x.missing.max()) * reach(y) + float(y.missing.max()) * reach(x)
 
 
 def hsic_matrix(
@@ -332,101 +318,90 @@ def _is_positive(number: object) -> bool:
     )
 
 
-# ---- Blocks of rows ----------------------------------------------------------------------------
+# ---- Groups of rows ----------------------------------------------------------------------------
 
 
 def _values(x: np.ndarray, y: np.ndarray, rule: _Rule, tolerance: float) -> np.ndarray:
-    """The estimator for scaled rows (N, n) and (M, n), a block of both at a time."""
+    """The estimator for scaled rows (N, n) and (M, n)."""
     values = np.zeros((len(x), len(y)))
     largest = 0.0
-    for here in _blocks(x):
-        of_x = _features(x[here], tolerance)
-        for there in _blocks(y):
-            block = _block(x[here], y[there], of_x, rule, tolerance, largest)
-            largest = max(largest, float(np.abs(block).max()))
-            values[here, there] = block
+    for x_groups in _batches(x, tolerance):
+        for y_groups in _batches(y, tolerance):
+            for of_x, of_y in product(x_groups, y_groups):
+                block = _block(x, y, of_x, of_y, rule, tolerance, largest)
+                values[np.ix_(_rows_of(of_x), _rows_of(of_y))] = block
+                largest = max(largest, float(np.abs(block).max()))
     return values * rule.scale
 
 
-def _blocks(z: np.ndarray) -> Iterator[slice]:
-    """Equal blocks of rows, of a size that bounds the memory that their features can take."""
-    fits = _BLOCK_BYTES // (8 * z.shape[1] * _largest_rank(z.shape[1]))
-    count = -(-len(z) // max(1, min(fits, _BLOCK_ROWS)))
-    edges = [len(z) * k // count for k in range(count + 1)] if count else []
-    return (slice(start, stop) for start, stop in pairwise(edges))
+def _batches(z: np.ndarray, tolerance: float) -> Iterator[list[Features | np.ndarray]]:
+    """Groups of rows, with features or by their numbers alone, as many as memory is given to."""
+    batch: list[Features | np.ndarray] = []
+    taken = 0
+    for group in _groups(z, tolerance):
+        size = group.levels.nbytes if isinstance(group, Features) else 0
+        if batch and taken + size > _BATCH_BYTES:
+            yield batch
+            batch, taken = [], 0
+        batch.append(group)
+        taken += size
+    if batch:
+        yield batch
 
 
-def _features(z: np.ndarray, tolerance: float) -> Features | None:
-    samples = z.shape[1]
-    if samples < FEWEST_FOR_FEATURES:
-        return None
-    return features(z, tolerance, _largest_rank(samples))
+def _groups(z: np.ndarray, tolerance: float) -> Iterator[Features | np.ndarray]:
+    """Features of rows, and the numbers of those that are better multiplied directly."""
+    direct = np.arange(len(z))
+    if z.shape[1] >= FEWEST_FOR_FEATURES:
+        for group in feature_groups(z, tolerance):
+            direct = np.setdiff1d(direct, group.rows)
+            yield group
+    for start in range(0, len(direct), _TILE_ROWS):
+        yield direct[start : start + _TILE_ROWS]
 
 
-def _largest_rank(samples: int) -> int:
-    return int(1.3 * math.sqrt(samples))
+def _rows_of(group: Features | np.ndarray) -> np.ndarray:
+    return group.rows if isinstance(group, Features) else group
 
 
 def _block(
     x: np.ndarray,
     y: np.ndarray,
-    of_x: Features | None,
+    of_x: Features | np.ndarray,
+    of_y: Features | np.ndarray,
     rule: _Rule,
     tolerance: float,
     largest: float,
 ) -> np.ndarray:
-    """T + offset of a block: by features where both rows have them, directly elsewhere."""
-    of_y = _features(y, tolerance)
-    if of_x is None or of_y is None:
-        return _directly(x, y, rule)
-    block = np.empty((len(x), len(y)))
-    x_rows, y_rows = of_x.rows, of_y.rows
-    x_others, y_others = np.delete(np.arange(len(x)), x_rows), np.delete(np.arange(len(y)), y_rows)
-    for some_x, some_y in ((x_others, np.arange(len(y))), (x_rows, y_others)):
-        if len(some_x) and len(some_y):
-            part = _directly(x[some_x], y[some_y], rule)
-            block[np.ix_(some_x, some_y)] = part
-            largest = max(largest, float(np.abs(part).max()))
-
-    offset = rule.offset(of_x.row_sums, of_y.row_sums)
-    values, error = products(of_x, of_y, offset, tolerance, largest)
-    values += offset
-    largest = max(largest, float(np.abs(values).max(initial=0.0)))
-    if error + rule.error(of_x, of_y) > tolerance * largest:
-        values = _directly(x[x_rows], y[y_rows], rule)
-    block[np.ix_(x_rows, y_rows)] = values
-    return block
-
-
-def _directly(x: np.ndarray, y: np.ndarray, rule: _Rule) -> np.ndarray:
-    """T + offset from the kernels themselves."""
-    values, x_sums, y_sums = direct_products(x, y)
+    """T + offset of two groups: by features, if that is faster and accurate enough."""
+    both = isinstance(of_x, Features) and isinstance(of_y, Features)
+    if both and of_x.rank * of_y.rank <= 2 * x.shape[1]:
+        offset = rule.offset(of_x, of_y)
+        values, error = feature_products(of_x, of_y, offset, tolerance, largest)
+        values += offset
+        largest = max(largest, float(np.abs(values).max()))
+        if error + rule.error(of_x, of_y) <= tolerance * largest:
+            return values
+    values, x_sums, y_sums = direct_products(x[_rows_of(of_x)], y[_rows_of(of_y)])
     return values + rule.offset(x_sums, y_sums)
 
 
 def _own_values(z: np.ndarray, rule: _Rule, tolerance: float) -> np.ndarray:
     """The estimator of each scaled row with itself, (N,); at least 0."""
     values = np.zeros(len(z))
-    for here in _blocks(z):
-        rows, found = z[here], _features(z[here], tolerance)
-        own = np.empty(len(rows))
-        others = np.arange(len(rows))
-        if found is not None:
-            own[found.rows] = rule.diagonal(found.squares, found.row_sums)
-            others = np.delete(others, found.rows)
-        own[others] = rule.diagonal(*direct_squares(rows[others]))
-        values[here] = own
+    for group in _groups(z, tolerance):
+        if isinstance(group, Features):
+            values[group.rows] = rule.diagonal(group.squares, group)
+        else:
+            values[group] = rule.diagonal(*direct_squares(z[group]))
     return np.maximum(values * rule.scale, 0.0)
 
 
 def _factor(z: np.ndarray) -> np.ndarray:
     """Features (r, n) of one scaled row (1, n), exact to rounding."""
-    samples = z.shape[1]
-    found = features(z, _FACTOR_TOLERANCE, min(samples, _FACTOR_RANK))
-    if len(found.rows):
-        return found.levels
     kernel = np.exp(-((z.T - z) ** 2) / 2)
     kernel -= kernel.mean(axis=0)
     kernel -= kernel.mean(axis=1, keepdims=True)
     weights, axes = np.linalg.eigh(kernel)
-    return (axes * np.sqrt(np.maximum(weights, 0.0))).T
+    kept = weights > _NO_WEIGHT * len(kernel)
+    return (axes[:, kept] * np.sqrt(weights[kept])).T

@@ -1,97 +1,122 @@
-"""Products of the centred kernels of many neurons, without forming every kernel.
+"""Low-rank features of the Gaussian kernels of single neurons.
 
-A row z (n,) of scaled activations has the Gaussian kernel K[a, b] = exp(-(z_a - z_b)²/2). What
-`hsic` offers rests on the product T = tr(K H L H), H = I - 11ᵀ/n, of every row of one side with
-every row of the other. There are two ways to it:
+A row z (n,) of scaled activations has the kernel K[a, b] = exp(-(z_a - z_b)²/2). It is a kernel of
+one variable over a bounded range, and so nearly of low rank: K = ΦΦᵀ + E with few columns and a
+tiny E. Φ comes from a pivoted Cholesky factorisation (Fine and Scheinberg 2001; Harbrecht, Peters
+and Schneider 2012), which adapts to the data: an outlier costs a column, but no accuracy. Centred
+over the samples, HΦ is then rotated to its principal axes, the strongest first.
 
-- Features (`features`, `products`). K is nearly of low rank: K = ΦΦᵀ + E with few columns and a
-  tiny E. Then T = ‖ΦᵀHΨ‖², r² products of length n instead of n. Φ comes from a pivoted Cholesky
-  factorisation (Fine and Scheinberg 2001; Harbrecht, Peters and Schneider 2012), which adapts to
-  the data, so that an outlier costs a column and no accuracy; it is then rotated to the principal
-  axes of HΦ, the strongest first, so that most of the r² products are too small to matter.
-- Directly (`direct_products`): the kernels themselves, slice by slice.
-
-What the features leave out is measured and bounded, never guessed: see `products`.
+What a row leaves out, tr(E) >= 0, is measured for every row, never guessed.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
 
 import numpy as np
 
-_UNIT = 2.0**-24  # relative rounding error of float32
+from bridgex_core.threads import in_threads
+
 _FLOOR = 1e-15  # what rounding leaves of the kernel's diagonal of 1
-_SMALLER = 50.0  # products this much smaller are left for when more is known
-_PRODUCTS = 2**22  # products of two features at a time
+_GROUP_ROWS = 128
 _STEP_BYTES = 2**22  # what one step works on: few enough for a processor's cache
-_SLICE_BYTES = 2**25  # kernel values of one side at a time
-
-
-@dataclass(frozen=True)
-class RowSums:
-    """What an estimator has to know of N rows by themselves.
-
-    ``sums`` (N, n) are the centred row sums HK1, ``traces`` (N,) are tr(HKH).
-    """
-
-    sums: np.ndarray
-    traces: np.ndarray
 
 
 @dataclass(frozen=True)
 class Features:
-    """Low-rank factors of the centred kernels of N rows, the rows of the highest rank first.
+    """Factors of the centred kernels of c rows: HKH is the sum over levels of φφᵀ, and HEH.
 
     Attributes
     ----------
-    rows : (N,), the number of each row in the array that the features were made from.
-    levels : (N_0 + N_1 + ..., n); level k is the k-th feature of the first N_k rows, N_k falls with k.
-    edges : (levels + 1,), where each level starts and ends.
-    weights : (levels,), the largest squared norm of a feature at each level.
-    missing : (N,), at most tr(E) of the kernel that is left out.
-    tops, squares : (N,), the largest eigenvalue and ‖HKH‖² of each row.
-    row_sums : of the N rows.
+    rows : (c,), which rows of the whole these are.
+    levels : (r, c, n), the features φ; those of one row are orthogonal.
+    weights : (c, r), their squared norms, falling along each row.
+    missing : (c,), at most tr(E).
+    column_sums : (c, r), 1ᵀΦ before it was centred.
     """
 
     rows: np.ndarray
     levels: np.ndarray
-    edges: np.ndarray
     weights: np.ndarray
     missing: np.ndarray
-    tops: np.ndarray
-    squares: np.ndarray
-    row_sums: RowSums
+    column_sums: np.ndarray
+
+    @property
+    def rank(self) -> int:
+        """r."""
+        return len(self.levels)
+
+    @property
+    def tops(self) -> np.ndarray:
+        """(c,), at least the largest eigenvalue of each centred kernel."""
+        return self.weights.max(axis=1, initial=0.0) + self.missing
+
+    @property
+    def squares(self) -> np.ndarray:
+        """(c,), ‖HKH‖², the product of each row with itself."""
+        return (self.weights**2).sum(axis=1)
+
+    @property
+    def traces(self) -> np.ndarray:
+        """(c,), tr(HKH)."""
+        return self.weights.sum(axis=1)
 
     @cached_property
-    def single_levels(self) -> np.ndarray:
-        """The levels in float32."""
-        return self.levels.astype(np.float32)
+    def sums(self) -> np.ndarray:
+        """(c, n), the centred row sums HK1."""
+        return np.einsum("kcn,ck->cn", self.levels, self.column_sums)
+
+    def only(self, at: np.ndarray) -> Features:
+        """The same of some of the rows (a mask)."""
+        return Features(
+            self.rows[at],
+            self.levels[:, at],
+            self.weights[at],
+            self.missing[at],
+            self.column_sums[at],
+        )
 
 
-# ---- Features ----------------------------------------------------------------------------------
+def feature_groups(z: np.ndarray, tolerance: float) -> Iterator[Features]:
+    """Features of the rows of z (N, n), a group of similar rows at a time.
 
-
-def features(z: np.ndarray, tolerance: float, rank: int) -> Features:
-    """Features of those rows of z (N, n) that need at most ``rank`` of them.
-
-    They leave out at most tolerance/(2n) of a centred kernel's trace (or what rounding costs).
+    They leave out at most tolerance/(2n) of a centred kernel's trace, or what rounding costs. Rows
+    that would need more than 4√n features are left out.
     """
     samples = z.shape[1]
     in_order = np.sort(z, axis=1)
+    # A row is spread over so many intervals of σ; each of them takes a feature at least.
+    spread = (np.diff(np.floor(in_order), axis=1) > 0).sum(axis=1) + 1
+    most = int(4 * math.sqrt(samples))
+    worthwhile = np.flatnonzero(spread <= most)
+    worthwhile = worthwhile[np.argsort(spread[worthwhile], kind="stable")]
+
+    again: list[np.ndarray] = []
     few = in_order[:, _spread_ranks(samples)]
-    builder = _Builder(z, tolerance, rank)
-    step = max(1, _STEP_BYTES // (8 * samples * rank))
-    for start in range(0, len(z), step):
-        rows = np.arange(start, min(start + step, len(z)))
-        # Pivots from few samples may not reach all others; then every sample may become one.
-        again = builder.add(rows, few[rows])
-        if len(again):
-            builder.add(again, in_order[again])
-    return builder.features()
+    yield from _tried(z, few, worthwhile, tolerance, int(1.3 * math.sqrt(samples)), again)
+    # Pivots from few samples may not reach all others: then every sample may become one.
+    rows = np.concatenate([np.zeros(0, dtype=int), *again])
+    yield from _tried(z, in_order, rows, tolerance, most, [])
+
+
+def _tried(
+    z: np.ndarray,
+    points: np.ndarray,
+    rows: np.ndarray,
+    tolerance: float,
+    rank: int,
+    failed: list[np.ndarray],
+) -> Iterator[Features]:
+    """Features of some rows, a group at a time; adds to ``failed`` those that need more."""
+    if len(rows):
+        for group in np.array_split(rows, -(-len(rows) // _GROUP_ROWS)):
+            found, reached = _features(group, z[group], points[group], tolerance, rank)
+            failed.append(group[~reached])
+            if reached.any():
+                yield found if reached.all() else found.only(reached)
 
 
 def _spread_ranks(samples: int) -> np.ndarray:
@@ -102,80 +127,50 @@ def _spread_ranks(samples: int) -> np.ndarray:
     return np.unique(np.concatenate([steps, samples - 1 - steps, inner]))
 
 
-class _Builder:
-    """Collects the features of rows, chunk by chunk, and arranges them by level."""
+def _features(
+    rows: np.ndarray, z: np.ndarray, points: np.ndarray, tolerance: float, rank: int
+) -> tuple[Features, np.ndarray]:
+    """Features of z (c, n), at most ``rank``, with pivots among points (c, m); which rows have them.
 
-    def __init__(self, z: np.ndarray, tolerance: float, rank: int) -> None:
-        count, samples = z.shape
-        self._z, self._largest_rank = z, rank
-        self._share = tolerance / (4 * samples)
-        self._ranks = np.full(count, -1)
-        self._missing, self._tops, self._squares, self._traces = np.zeros((4, count))
-        self._weights = np.zeros(rank)
-        self._sums = np.zeros(z.shape)
-        self._pieces: list[list[tuple[np.ndarray, np.ndarray]]] = [[] for _ in range(rank)]
+    The features of the others mean nothing.
+    """
+    count, samples = z.shape
+    levels = np.empty((rank, count, samples))
+    weights, column_sums = np.zeros((2, count, rank))
+    missing = np.zeros(count)
+    share = tolerance / (4 * samples)
+    # A centred trace is about n times the variance of z or, where that is large, about n. This
+    # says how far to go only; what is left out is measured.
+    floor = np.maximum(share / 2 * np.minimum(z.var(axis=1), 1.0), _FLOOR)
 
-    def add(self, rows: np.ndarray, points: np.ndarray) -> np.ndarray:
-        """Make features of some rows with pivots among ``points`` (c, m); the rows that failed."""
-        z, samples = self._z[rows], self._z.shape[1]
-        # A centred trace is about n times the variance of z or, where that is large, about n. This
-        # says how far to go only; what is left out is measured.
-        floor = np.maximum(self._share / 2 * np.minimum(z.var(axis=1), 1.0), _FLOOR)
-        vectors = _cholesky_features(z, points, floor, self._largest_rank)
+    def work(at: slice) -> int:
+        vectors = _cholesky_features(z[at], points[at], floor[at], rank)
+        found = vectors.shape[1]
         means = vectors.mean(axis=2)
         vectors -= means[:, :, np.newaxis]
         gram = vectors @ vectors.transpose(0, 2, 1)
-        captured = np.einsum("ikk->i", gram) + samples * (means**2).sum(axis=1)
-        weights, axes = np.linalg.eigh(gram)
-        weights, axes = np.maximum(weights[:, ::-1], 0.0), axes[:, :, ::-1].transpose(0, 2, 1)
+        norms = np.einsum("ikk->i", gram) + samples * (means**2).sum(axis=1)
+        missing[at] = np.abs(samples - norms)
+        squared, axes = np.linalg.eigh(gram)
+        axes = axes[:, :, ::-1].transpose(0, 2, 1)
+        weights[at, :found] = np.maximum(squared[:, ::-1], 0.0)
+        column_sums[at, :found] = samples * np.einsum("ikm,im->ik", axes, means)
+        np.matmul(axes, vectors, out=levels[:found, at].transpose(1, 0, 2))
+        return found
 
-        traces = weights.sum(axis=1)
-        missing = np.abs(samples - captured)
-        good = missing <= np.maximum(self._share * traces, 4 * samples * _FLOOR)
-        if not good.all():
-            vectors, means, weights, axes = vectors[good], means[good], weights[good], axes[good]
-        done = rows[good]
-        vectors = axes @ vectors
-        tails = np.cumsum(weights[:, ::-1], axis=1)[:, ::-1]
-        kept = tails > self._share * traces[good, np.newaxis]
-        self._ranks[done] = kept.sum(axis=1)
-        self._missing[done] = missing[good] + np.where(kept, 0.0, weights).sum(axis=1)
-        self._tops[done] = weights.max(axis=1, initial=0.0)
-        self._squares[done] = (weights**2).sum(axis=1)
-        self._traces[done] = traces[good]
-        column_sums = samples * (axes @ means[:, :, np.newaxis])
-        self._sums[done] = (column_sums.transpose(0, 2, 1) @ vectors)[:, 0]
-        for k in range(kept.shape[1]):
-            has = kept[:, k]
-            if has.any():
-                self._pieces[k].append((done[has], vectors[has, k]))
-                self._weights[k] = max(self._weights[k], weights[has, k].max())
-        return rows[~good]
+    step = max(1, _STEP_BYTES // (8 * samples * rank))
+    steps = [slice(start, start + step) for start in range(0, count, step)]
+    founds = in_threads(work, steps)
 
-    def features(self) -> Features:
-        """All that were found; the builder is used up."""
-        order = np.argsort(-self._ranks, kind="stable")
-        order = order[self._ranks[order] >= 0]
-        place = np.empty(len(self._ranks), dtype=int)
-        place[order] = np.arange(len(order))
-        counts = [sum(len(rows) for rows, _ in pieces) for pieces in self._pieces]
-        counts = counts[: counts.index(0)] if 0 in counts else counts
-        edges = np.cumsum([0, *counts])
-        levels = np.empty((edges[-1], self._z.shape[1]))
-        for start, pieces in zip(edges, self._pieces, strict=False):
-            for rows, vectors in pieces:
-                levels[start + place[rows]] = vectors
-            pieces.clear()
-        return Features(
-            rows=order,
-            levels=levels,
-            edges=edges,
-            weights=self._weights[: len(counts)],
-            missing=self._missing[order],
-            tops=self._tops[order],
-            squares=self._squares[order],
-            row_sums=RowSums(self._sums[order], self._traces[order]),
-        )
+    traces = weights.sum(axis=1)
+    reached = missing <= np.maximum(share * traces, 4 * samples * _FLOOR)
+    tails = np.cumsum(weights[:, ::-1], axis=1)[:, ::-1]
+    kept = int((tails > share * traces[:, np.newaxis])[reached].sum(axis=1).max(initial=0))
+    if kept < rank:
+        missing += tails[:, kept]
+    for at, found in zip(steps, founds, strict=True):
+        levels[found:kept, at] = 0.0
+    return Features(rows, levels[:kept], weights[:, :kept], missing, column_sums[:, :kept]), reached
 
 
 def _cholesky_features(
@@ -194,7 +189,7 @@ def _cholesky_features(
     triangles[:, level, level] += unused
     inverse = np.linalg.inv(triangles)
     inverse[unused] = 0.0
-    return inverse @ _kernel(points[every, pivots][:, :, np.newaxis], z[:, np.newaxis, :])
+    return inverse @ gaussian_kernel(points[every, pivots][:, :, np.newaxis], z[:, np.newaxis, :])
 
 
 def _pivoted_cholesky(
@@ -215,7 +210,7 @@ def _pivoted_cholesky(
         live = worst > floor
         if not live.any():
             break
-        column = _kernel(points, points[every, pivot][:, np.newaxis])
+        column = gaussian_kernel(points, points[every, pivot][:, np.newaxis])
         if k:
             column -= (factor[every, :k, pivot][:, np.newaxis] @ factor[:, :k])[:, 0]
         column *= np.where(live, 1 / np.sqrt(np.where(live, worst, 1.0)), 0.0)[:, np.newaxis]
@@ -228,147 +223,9 @@ def _pivoted_cholesky(
     return factor[:, :used], pivots[:, :used], found
 
 
-def _kernel(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+def gaussian_kernel(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """exp(-(a - b)²/2), broadcast."""
     values = a - b
     np.multiply(values, values, out=values)
     values *= -0.5
     return np.exp(values, out=values)
-
-
-# ---- Products ----------------------------------------------------------------------------------
-
-
-def products(
-    x: Features, y: Features, offset: np.ndarray, tolerance: float, largest: float
-) -> tuple[np.ndarray, float]:
-    """T (N, M) of the features of both sides, and a bound on what these products leave out of it.
-
-    Products of level i with level j come in the order of w = weights_x[i]·weights_y[j], which no
-    squared product exceeds (Cauchy and Schwarz). They end when all that is to come is at most half
-    the tolerance, a share of the largest |T + offset| in sight (``largest`` is one that is known
-    already). Before that, the rest goes on in float32 once its rounding errors are at most a
-    quarter of the tolerance: they are independent and about √n·2⁻²⁴ of the product of two norms
-    (Higham and Mary 2019), so 2√n·2⁻²⁴·w in a square.
-
-    What the features themselves leave out (`Features.missing`) is not part of the bound.
-    """
-    weights = np.outer(x.weights, y.weights)
-    order = np.argsort(-weights, axis=None, kind="stable")
-    in_order = weights.ravel()[order]
-    # The features of a row are orthogonal, so what a level i of x has to come, over all levels j
-    # from some on, is at most w[i, j] again; and the same with x and y exchanged.
-    drops = (-np.diff(weights, axis=axis, append=0.0).ravel()[order] for axis in (0, 1))
-    left_out = np.append(np.minimum(*(_sums_ahead(drop) for drop in drops)), 0.0)
-    samples = x.levels.shape[1]
-    rounding = 2 * np.sqrt(samples) * _UNIT * np.sqrt(np.append(_sums_ahead(in_order**2), 0.0))
-
-    total = np.zeros((len(x.rows), len(y.rows)))
-    done, rounded, single = 0, 0.0, False
-    while True:
-        rest = float(left_out[done])
-        values = total + offset
-        in_sight = max(largest, float(values.max()), -float(values.min()) - rest)
-        if rest <= tolerance / 2 * in_sight:
-            return total, rest + rounded
-        if not single and rounding[done] <= tolerance / 4 * in_sight:
-            single, rounded = True, float(rounding[done])
-        # On to the end as it now looks; but to where float32 will do first, and not far as long as
-        # what is to come may change the largest value.
-        stops = [np.searchsorted(-left_out, -tolerance / 2 * in_sight)]
-        if not single:
-            stops.append(np.searchsorted(-rounding, -tolerance / 4 * in_sight))
-        if rest > in_sight:
-            stops.append(np.searchsorted(-in_order, -in_order[done] / _SMALLER))
-        stop = max(done + 1, min(*stops, len(order)))
-        _add_products(total, x, y, order[done:stop], single)
-        done = stop
-
-
-def _add_products(
-    total: np.ndarray, x: Features, y: Features, pairs: np.ndarray, single: bool
-) -> None:
-    """Add the squared products of some pairs of levels, numbered i·(levels of y) + j.
-
-    Those of one level of x are with levels of y that follow each other: one product for all.
-    """
-    x_levels, y_levels = (side.single_levels if single else side.levels for side in (x, y))
-    part = np.zeros(total.shape, dtype=x_levels.dtype)
-    i, j = np.divmod(pairs, len(y.weights))
-    for level in np.unique(i):
-        a = x_levels[x.edges[level] : x.edges[level + 1]]
-        start, last = j[i == level].min(), j[i == level].max() + 1
-        while start < last:
-            room = y.edges[start] + max(_PRODUCTS // len(a), y.edges[start + 1] - y.edges[start])
-            stop = min(int(np.searchsorted(y.edges, room, side="right")) - 1, last)
-            edges = y.edges[start : stop + 1] - y.edges[start]
-            squares = a @ y_levels[y.edges[start] : y.edges[stop]].T
-            np.multiply(squares, squares, out=squares)
-            for left, right in pairwise(edges):
-                part[: len(a), : right - left] += squares[:, left:right]
-            start = stop
-    total += part
-
-
-def _sums_ahead(values: np.ndarray) -> np.ndarray:
-    """At each place, the sum of the values from there on."""
-    return np.cumsum(values[::-1])[::-1]
-
-
-def direct_products(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, RowSums, RowSums]:
-    """T (N, M) of rows x (N, n) and y (M, n) from their kernels, and the sums of both sides."""
-    samples = x.shape[1]
-    total = np.zeros((len(x), len(y)))
-    x_sums, y_sums = np.zeros(x.shape), np.zeros(y.shape)
-    for band in _bands(max(len(x), len(y)), samples):
-        x_kernel, y_kernel = _kernel_slice(x, band, x_sums), _kernel_slice(y, band, y_sums)
-        total += x_kernel.reshape(len(x), -1) @ y_kernel.reshape(len(y), -1).T
-    x_rows, y_rows = _row_sums(x_sums), _row_sums(y_sums)
-    total -= (2 / samples) * (x_rows.sums @ y_rows.sums.T)
-    total -= np.outer(x_rows.traces, y_rows.traces)
-    return np.maximum(total, 0.0, out=total), x_rows, y_rows
-
-
-def direct_squares(z: np.ndarray) -> tuple[np.ndarray, RowSums]:
-    """‖HKH‖² (N,) of rows z (N, n), the product of each with itself, and their sums."""
-    samples = z.shape[1]
-    squares, sums = np.zeros(len(z)), np.zeros(z.shape)
-    for band in _bands(len(z), samples):
-        kernel = _kernel_slice(z, band, sums)
-        squares += np.einsum("iab,iab->i", kernel, kernel)
-    rows = _row_sums(sums)
-    squares -= (2 / samples) * np.einsum("in,in->i", rows.sums, rows.sums) + rows.traces**2
-    return np.maximum(squares, 0.0, out=squares), rows
-
-
-def _bands(rows: int, samples: int) -> Iterator[tuple[int, int]]:
-    """Ranges of samples, so few at a time that the kernels of all rows fit the slice."""
-    start = 0
-    while start < samples:
-        width = _SLICE_BYTES // (8 * rows * (samples - start))
-        stop = min(start + max(1, width), samples)
-        yield start, stop
-        start = stop
-
-
-def _kernel_slice(z: np.ndarray, band: tuple[int, int], sums: np.ndarray) -> np.ndarray:
-    """K - 1 at [band, from the band on], adding to the row sums; (N, band, rest).
-
-    T does not change when a constant is taken from a kernel, and 1 leaves small numbers where the
-    kernel is nearly flat. What stands outside the band's square is there for its mirror image too,
-    hence scaled by √2, which the product of two slices squares.
-    """
-    start, stop = band
-    kernel = _kernel(z[:, start:stop, np.newaxis], z[:, np.newaxis, start:])
-    kernel -= 1.0
-    outside = kernel[:, :, stop - start :]
-    sums[:, start:stop] += kernel.sum(axis=2)
-    sums[:, stop:] += outside.sum(axis=1)
-    outside *= np.sqrt(2.0)
-    return kernel
-
-
-def _row_sums(sums: np.ndarray) -> RowSums:
-    """From the row sums (N, n) of K - 1."""
-    means = sums.mean(axis=1, keepdims=True)
-    return RowSums(sums - means, -means[:, 0])

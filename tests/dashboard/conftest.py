@@ -31,7 +31,7 @@ def root(filled_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     folder = tmp_path / "store"
     shutil.copytree(filled_store, folder)
     monkeypatch.setenv("BRIDGEX_STORE", str(folder))
-    monkeypatch.setattr("dashboard.parts.results.default_store", lambda: Store(folder))
+    monkeypatch.setattr("pages.parts.results.default_store", lambda: Store(folder))
     st.cache_resource.clear()
     st.cache_data.clear()
     yield folder
@@ -83,7 +83,7 @@ def office(root: Path, monkeypatch: pytest.MonkeyPatch) -> Office:
             jobs, name, lambda store, *args, name=name: desk["calls"].append((name, *args))
         )
     prepared = ModelSource(**{**vars(find_model(None, root)), "path": root})
-    monkeypatch.setattr("dashboard.parts.sidebar.find_model", lambda spec, root: prepared)
+    monkeypatch.setattr("pages.parts.sidebar.find_model", lambda spec, root: prepared)
     plan = Plan(("zul_Latn",), "cpu", "float32", 3 << 30, 8 << 30, 10_000)
-    monkeypatch.setattr("dashboard.parts.results.core_plan", lambda *args: plan)
+    monkeypatch.setattr("pages.parts.results.core_plan", lambda *args: plan)
     return desk

@@ -12,7 +12,7 @@ from bridgex_core.store import Store
 
 from .driving import STORED, Office, Open, alive, calm, collection, job, link, submit, words_of
 
-LIBRARY = "dashboard/library.py"
+LIBRARY = "pages/library.py"
 
 
 def test_models_with_terms_and_how_to_get_them(opened: Open) -> None:
@@ -70,7 +70,7 @@ def test_a_corpus_of_ones_own(opened: Open, folder_corpus: Path) -> None:
     assert app.selectbox(key="corpus_widget").value == f"folder:{folder_corpus}"
     assert len(app.multiselect(key="languages_widget").options) == 6
     assert link(app) == {"corpus": f"folder:{folder_corpus}"}
-    calm(app.switch_page("dashboard/spectrum.py").run())
+    calm(app.switch_page("pages/spectrum.py").run())
     assert "not computed yet" in words_of(app)
 
 
@@ -115,7 +115,7 @@ def test_a_language_is_added_with_a_pasted_text(opened: Open, root: Path) -> Non
     assert "nyn_Latn" in app.multiselect(key="languages_widget").value
     assert "Nyankole *x* <b> is added" in words_of(app)
     assert (root / "texts" / "nyn_Latn.txt").exists()
-    calm(app.switch_page("dashboard/spectrum.py").run())
+    calm(app.switch_page("pages/spectrum.py").run())
     assert "1 language not computed yet: Nyankole *x* <b>." in words_of(app).replace("**", "")
 
 

@@ -76,8 +76,8 @@ def test_what_is_foreign_is_shown_as_it_is(opened: Open) -> None:
 
 def test_the_view_survives_a_visit_to_the_library(opened: Open, drawn: Drawn) -> None:
     app = opened(metric="count", rate="0.05", pair="deu_Latn,eng_Latn")
-    calm(app.switch_page("dashboard/library.py").run())
-    calm(app.switch_page("dashboard/spectrum.py").run())
+    calm(app.switch_page("pages/library.py").run())
+    calm(app.switch_page("pages/spectrum.py").run())
     assert drawn["spectrum_heatmap"][0].settings.metric == "count"
     assert app.select_slider(key="rate_widget").value == 0.05
     assert app.selectbox(key="pair_1").value == "eng_Latn"
@@ -92,7 +92,7 @@ def test_going_back_in_the_browser_brings_the_earlier_view(
     app.query_params["metric"] = "overlap"  # sent before the browser had heard of the change
     app.run()
     assert drawn["spectrum_heatmap"][0].settings.metric == "count"
-    monkeypatch.setattr("dashboard.parts.state.SETTLING", 0.0)
+    monkeypatch.setattr("pages.parts.state.SETTLING", 0.0)
     app.query_params["metric"] = "overlap"
     calm(app.run())
     assert drawn["spectrum_heatmap"][0].settings.metric == "overlap"

@@ -22,7 +22,7 @@ from bridgex_core.model_sources import find_model
 from bridgex_core.neurons import SELECTIONS, TIES, layer_band
 from bridgex_core.spectrum import DEFAULT, METRICS, ORDERINGS, SpectrumSettings
 from bridgex_core.typology import TYPOLOGY_KINDS
-from dashboard.parts import results, words
+from pages.parts import results, words
 
 DTYPES = ("float32", "bfloat16")
 VIEWS = tuple(words.VIEWS)

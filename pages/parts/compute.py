@@ -12,9 +12,9 @@ from bridgex_core import jobs
 from bridgex_core.collection import STATISTICS, missing
 from bridgex_core.jobs import Job
 from bridgex_core.progress import time_left
-from dashboard.parts import results, state, words
-from dashboard.parts.messages import attempt, told
-from dashboard.parts.results import Scene
+from pages.parts import results, state, words
+from pages.parts.messages import attempt, told
+from pages.parts.results import Scene
 
 _WATCHED = "watched_jobs"
 _STOPPED = {"interrupted": "was interrupted", "cancelled": "was cancelled", "failed": "failed"}

@@ -11,9 +11,9 @@ from bridgex_core import jobs
 from bridgex_core.jobs import Job
 from bridgex_core.progress import time_left
 from bridgex_core.user_files import own_results
-from dashboard.parts import results, words
-from dashboard.parts.messages import attempt, told
-from dashboard.parts.results import Scene
+from pages.parts import results, words
+from pages.parts.messages import attempt, told
+from pages.parts.results import Scene
 
 
 def stored(scene: Scene) -> None:

@@ -9,7 +9,7 @@ from typing import Any, ParamSpec
 import streamlit as st
 
 from bridgex_core.errors import InputError
-from dashboard.parts import words
+from pages.parts import words
 
 _P = ParamSpec("_P")
 

@@ -12,8 +12,8 @@ from bridgex_core.embedded import EMBEDDED
 from bridgex_core.errors import InputError
 from bridgex_core.languages import STUDY_LANGUAGES
 from bridgex_core.model_sources import ModelSource, find_model
-from dashboard.parts import results, state, words
-from dashboard.parts.results import Scene
+from pages.parts import results, state, words
+from pages.parts.results import Scene
 
 _OWN_MODELS, _OWN_CORPORA = "own_models", "own_corpora"
 

@@ -17,8 +17,8 @@ from bridgex_core.languages import Language
 from bridgex_core.similarity import MatrixCorrelation, off_diagonal
 from bridgex_core.spectrum import OverlapMatrix, SpectrumSettings
 from bridgex_core.typology import TYPOLOGY_KINDS, typology_similarity
-from dashboard.parts import results, state, words
-from dashboard.parts.results import Scene, Statistics
+from pages.parts import results, state, words
+from pages.parts.results import Scene, Statistics
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,10 @@ import streamlit as st
 from bridgex_core import figures
 from bridgex_core.language_graph import graphml
 from bridgex_core.spectrum import OverlapMatrix, SpectrumSettings, order_languages
-from dashboard.parts import comparisons, compute, controls, pair, results, state, trust, words
-from dashboard.parts.comparisons import Drawn
-from dashboard.parts.messages import told
-from dashboard.parts.results import Scene, Statistics
+from pages.parts import comparisons, compute, controls, frame, pair, results, state, trust, words
+from pages.parts.comparisons import Drawn
+from pages.parts.messages import told
+from pages.parts.results import Scene, Statistics
 
 _FORMATS = {"png": "PNG", "svg": "SVG"}
 
@@ -178,9 +178,7 @@ def _next_step() -> None:
             "**Next:** add languages in the sidebar and compute them, or bring your own.",
             width="content",
         )
-        st.page_link(
-            "dashboard/library.py", label="Open the Library", icon=":material/arrow_forward:"
-        )
+        st.page_link("pages/library.py", label="Open the Library", icon=":material/arrow_forward:")
 
 
-main(st.session_state["scene"])
+frame.run(main)

@@ -8,8 +8,8 @@ import streamlit as st
 from bridgex_core.collection import available
 from bridgex_core.languages import Language
 from bridgex_core.user_files import keep_language, languages_file
-from dashboard.parts import state, words
-from dashboard.parts.results import Scene
+from pages.parts import state, words
+from pages.parts.results import Scene
 
 
 def register(scene: Scene) -> None:

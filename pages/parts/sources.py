@@ -7,8 +7,8 @@ import streamlit as st
 from bridgex_core.corpora import UDHR, open_corpus
 from bridgex_core.embedded import DEFAULT_MODEL, EMBEDDED
 from bridgex_core.model_sources import ModelSource, find_model
-from dashboard.parts import results, sidebar, words
-from dashboard.parts.results import Scene
+from pages.parts import results, sidebar, words
+from pages.parts.results import Scene
 
 _MAKE = {DEFAULT_MODEL: "make setup", "smollm2-135m": "make smollm2"}
 

@@ -8,7 +8,7 @@ from bridgex_core import figures
 from bridgex_core.errors import InputError
 from bridgex_core.neurons import layer_band
 from bridgex_core.spectrum import DEFAULT, METRICS, ORDERINGS, PAPER, SpectrumSettings
-from dashboard.parts import state, words
+from pages.parts import state, words
 
 _PRESET = "preset_widget"
 

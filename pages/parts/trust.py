@@ -11,9 +11,9 @@ from bridgex_core import figures
 from bridgex_core.languages import Language
 from bridgex_core.neurons import TIES
 from bridgex_core.spectrum import Reliability, SpectrumSettings
-from dashboard.parts import results, state, words
-from dashboard.parts.messages import told
-from dashboard.parts.results import Scene, Statistics
+from pages.parts import results, state, words
+from pages.parts.messages import told
+from pages.parts.results import Scene, Statistics
 
 
 def draw(scene: Scene, stats: Statistics, settings: SpectrumSettings) -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import streamlit as st
 
-from dashboard.parts import languages, shelf, sources
-from dashboard.parts.messages import told
-from dashboard.parts.results import Scene
+from pages.parts import frame, languages, shelf, sources
+from pages.parts.messages import told
+from pages.parts.results import Scene
 
 _TABS = {
     "Models": sources.models,
@@ -29,8 +29,8 @@ def main(scene: Scene) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown("**Next:** see which languages share neurons.", width="content")
         st.page_link(
-            "dashboard/spectrum.py", label="Open the Spectrum", icon=":material/arrow_forward:"
+            "pages/spectrum.py", label="Open the Spectrum", icon=":material/arrow_forward:"
         )
 
 
-main(st.session_state["scene"])
+frame.run(main)

@@ -111,7 +111,7 @@ def hsic_matrix(
         stands for all rows. ``released`` is one number for all rows of x and y together,
         `released_bandwidth`: at about √(2n) for standardised rows it leaves a nearly flat kernel.
     estimator : ``biased``, ``unbiased`` or ``released``, see the module.
-    tolerance : the error allowed, as a share of the largest absolute value of the result, 0 < . < 1.
+    tolerance : the error allowed, between 0 and 1, as a share of the result's largest absolute value.
         By default 1e-8, or 1e-6 where neither input has more than single precision.
 
     From 256 samples on, kernels are replaced by low-rank features. What these leave out is bounded
@@ -119,7 +119,7 @@ def hsic_matrix(
     the full kernels, so that the tolerance holds for outliers and ties too.
 
     >>> hsic_matrix([[0, 1, 2, 3]], [[0, 1, 2, 3], [5, 5, 5, 5]]).round(4)
-    array([[0.1137, 0.    ]])
+    array([[0.1285, 0.    ]])
     """
     tolerance = _tolerance(tolerance, x, y)
     x, y = _rows(x, "x"), _rows(y, "y")

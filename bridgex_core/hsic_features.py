@@ -14,7 +14,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 
@@ -35,14 +34,14 @@ class Features:
     levels : (r, c, n), the features φ; those of one row are orthogonal.
     weights : (c, r), their squared norms, falling along each row.
     missing : (c,), at most tr(E).
-    column_sums : (c, r), 1ᵀΦ before it was centred.
+    sums : (c, n), the centred row sums HK1.
     """
 
     rows: np.ndarray
     levels: np.ndarray
     weights: np.ndarray
     missing: np.ndarray
-    column_sums: np.ndarray
+    sums: np.ndarray
 
     @property
     def rank(self) -> int:
@@ -64,11 +63,6 @@ class Features:
         """(c,), tr(HKH)."""
         return self.weights.sum(axis=1)
 
-    @cached_property
-    def sums(self) -> np.ndarray:
-        """(c, n), the centred row sums HK1."""
-        return np.einsum("kcn,ck->cn", self.levels, self.column_sums)
-
     def only(self, at: np.ndarray) -> Features:
         """The same of some of the rows (a mask)."""
         return Features(
@@ -76,7 +70,7 @@ class Features:
             self.levels[:, at],
             self.weights[at],
             self.missing[at],
-            self.column_sums[at],
+            self.sums[at],
         )
 
 
@@ -130,14 +124,13 @@ def _spread_ranks(samples: int) -> np.ndarray:
 def _features(
     rows: np.ndarray, z: np.ndarray, points: np.ndarray, tolerance: float, rank: int
 ) -> tuple[Features, np.ndarray]:
-    """Features of z (c, n), at most ``rank``, with pivots among points (c, m); which rows have them.
+    """Features of z (c, n), at most ``rank`` each, with pivots among points (c, m).
 
-    The features of the others mean nothing.
+    The second result tells the rows for which they are enough; the others' mean nothing.
     """
     count, samples = z.shape
     levels = np.empty((rank, count, samples))
-    weights, column_sums = np.zeros((2, count, rank))
-    missing = np.zeros(count)
+    weights, missing, sums = np.zeros((count, rank)), np.zeros(count), np.zeros(z.shape)
     share = tolerance / (4 * samples)
     # A centred trace is about n times the variance of z or, where that is large, about n. This
     # says how far to go only; what is left out is measured.
@@ -154,7 +147,7 @@ def _features(
         squared, axes = np.linalg.eigh(gram)
         axes = axes[:, :, ::-1].transpose(0, 2, 1)
         weights[at, :found] = np.maximum(squared[:, ::-1], 0.0)
-        column_sums[at, :found] = samples * np.einsum("ikm,im->ik", axes, means)
+        sums[at] = samples * (means[:, np.newaxis] @ vectors)[:, 0]
         np.matmul(axes, vectors, out=levels[:found, at].transpose(1, 0, 2))
         return found
 
@@ -170,7 +163,7 @@ def _features(
         missing += tails[:, kept]
     for at, found in zip(steps, founds, strict=True):
         levels[found:kept, at] = 0.0
-    return Features(rows, levels[:kept], weights[:, :kept], missing, column_sums[:, :kept]), reached
+    return Features(rows, levels[:kept], weights[:, :kept], missing, sums), reached
 
 
 def _cholesky_features(

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 import networkx as nx
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.manifold import MDS, ClassicalMDS
 
 from .errors import InputError
 from .similarity import check_similarity, distances
@@ -157,6 +156,8 @@ def language_map(similarity: ArrayLike, seed: int = 0) -> LanguageMap:
 
 def _scale(wanted: np.ndarray, start: np.ndarray | None, seed: int) -> tuple[np.ndarray, float]:
     """SMACOF from a start (K, 2), or from random ones if it is None: coordinates and stress-1."""
+    from sklearn.manifold import MDS  # over half a second, which a heatmap should not wait for
+
     scaling = MDS(
         metric="precomputed",
         init="random",
@@ -172,6 +173,8 @@ def _scale(wanted: np.ndarray, start: np.ndarray | None, seed: int) -> tuple[np.
 
 def _classical_start(wanted: np.ndarray) -> np.ndarray:
     """Torgerson's classical scaling (K, 2)."""
+    from sklearn.manifold import ClassicalMDS
+
     # Points on one line have a second eigenvalue of zero, which rounding may put below it.
     with np.errstate(invalid="ignore"):
         return np.nan_to_num(ClassicalMDS(metric="precomputed").fit_transform(wanted))

@@ -138,12 +138,14 @@ def set_size(neurons: int, top_rate: float) -> int:
     return size
 
 
-def distinctiveness(table: ActivationTable) -> np.ndarray:
+def distinctiveness(table: ActivationTable, rows: Sequence[int] | None = None) -> np.ndarray:
     """z-score (K, L, I) of each activation probability against the table's other languages.
 
     z[k] = (p[k] − mean of the others) / sqrt(variance of the others + p̃[k](1 − p̃[k])/n[k]), where
     p̃ = (count + ½)/(n + 1): the second term is the sampling error of p[k] itself, which keeps
     neurons that hardly ever fire from winning by chance.
+
+    ``rows`` keeps the scores of those languages only, still against all others.
 
     Raises
     ------
@@ -156,12 +158,13 @@ def distinctiveness(table: ActivationTable) -> np.ndarray:
             "The selection 'distinctive' compares each language with the others and needs at least "
             "three; add languages or take the selection 'active'."
         )
-    p = table.probability
-    others = languages - 1
-    mean = (p.sum(0) - p) / others
-    variance = np.maximum((np.square(p).sum(0) - np.square(p)) / others - np.square(mean), 0.0)
-    n = table.tokens[:, None, None]
-    smooth = (table.counts + 0.5) / (n + 1)
+    kept = np.arange(languages) if rows is None else np.asarray(rows)
+    every = table.probability
+    p, n = every[kept], table.tokens[kept, None, None]
+    mean = (every.sum(0) - p) / (languages - 1)
+    squares = (np.square(every).sum(0) - np.square(p)) / (languages - 1)
+    variance = np.maximum(squares - np.square(mean), 0.0)
+    smooth = (table.counts[kept] + 0.5) / (n + 1)
     return (p - mean) / np.sqrt(variance + smooth * (1 - smooth) / n)
 
 
@@ -194,6 +197,7 @@ def top_neurons(
     selection: str = "active",
     top_rate: float = 0.01,
     ties: str = "break",
+    rows: Sequence[int] | None = None,
 ) -> NeuronSets:
     """The top neurons of each language, over all layers together.
 
@@ -204,6 +208,7 @@ def top_neurons(
     top_rate : share of all L·I neurons, 0.01 in the paper.
     ties : ``break``: exactly round(top_rate·L·I) neurons, ties broken by mean activation, then by
         position; ``include``: every neuron that reaches the threshold (the released behaviour).
+    rows : the sets of these languages only, as they are among all of the table; default all.
 
     Raises
     ------
@@ -213,21 +218,23 @@ def top_neurons(
     require_known(selection, SELECTIONS, "selection")
     require_known(ties, TIES, "ties")
     size = set_size(table.layers * table.width, top_rate)
-    scores = table.counts if selection == "active" else distinctiveness(table)
-    masks = np.zeros(table.counts.shape, dtype=bool)
+    kept = list(range(len(table.languages)) if rows is None else rows)
+    scores = table.counts[kept] if selection == "active" else distinctiveness(table, kept)
+    masks = np.zeros(scores.shape, dtype=bool)
     tied, tied_in = [], []
-    for k in range(len(table.languages)):
-        score = scores[k].ravel()
-        threshold = np.partition(score, -size)[-size]
-        above = score > threshold
-        at = np.flatnonzero(score == threshold)
+    for score, means, mask in zip(scores, table.means[kept], masks, strict=True):
+        flat = score.ravel()
+        threshold = np.partition(flat, -size)[-size]
+        above = flat > threshold
+        at = np.flatnonzero(flat == threshold)
         missing = size - int(above.sum())
-        chosen = at if ties == "include" else _break_ties(at, table.means[k].ravel(), missing)
-        masks[k].ravel()[:] = above
-        masks[k].ravel()[chosen] = True
+        chosen = at if ties == "include" else _break_ties(at, means.ravel(), missing)
+        mask.ravel()[:] = above
+        mask.ravel()[chosen] = True
         tied.append(len(at))
         tied_in.append(len(chosen))
-    return NeuronSets(table.languages, masks, np.array(tied), np.array(tied_in))
+    languages = tuple(table.languages[k] for k in kept)
+    return NeuronSets(languages, masks, np.array(tied), np.array(tied_in))
 
 
 def _break_ties(candidates: np.ndarray, means: np.ndarray, wanted: int) -> np.ndarray:

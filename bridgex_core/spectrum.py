@@ -5,7 +5,7 @@ Everything is a few matrix products over the sets' masks, linear in the number o
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -81,8 +81,16 @@ class OverlapMatrix:
         )
 
 
-def spectrum(table: ActivationTable, settings: SpectrumSettings = DEFAULT) -> OverlapMatrix:
+def spectrum(
+    table: ActivationTable,
+    settings: SpectrumSettings = DEFAULT,
+    *,
+    rows: Sequence[int] | None = None,
+) -> OverlapMatrix:
     """The linguistic spectrum: similarity of every two languages by the neurons they share.
+
+    ``rows`` restricts the matrix to some languages of the table: the part of the whole matrix that
+    is theirs, at their cost alone.
 
     The sets are selected over all layers together; ``settings.band`` then restricts what is
     compared. Metrics, with T_i the sets within the layers and p_i the activation probabilities:
@@ -106,14 +114,15 @@ def spectrum(table: ActivationTable, settings: SpectrumSettings = DEFAULT) -> Ov
     if len(table.languages) < 2:
         raise InputError("A spectrum compares languages: choose at least two.")
     layers = layer_band(table.layers, settings.band)
-    masks, probability = (
-        values[:, layers.start : layers.stop].reshape(len(table.languages), -1)
-        for values in (select(table, settings).masks.astype(np.float64), table.probability)
-    )
+    within = slice(layers.start, layers.stop)
+    kept = list(range(len(table.languages)) if rows is None else rows)
+    sets = select(table, settings, kept)
+    probability = table.probability[:, within].reshape(len(table.languages), -1)
+    masks = sets.masks[:, within].reshape(len(kept), -1).astype(np.float64)
     shared = masks @ masks.T
     return OverlapMatrix(
-        languages=table.languages,
-        values=_measure(settings.metric, masks, probability, shared),
+        languages=sets.languages,
+        values=_measure(settings.metric, masks, probability, kept, shared),
         shared=np.rint(shared).astype(np.int64),
         sizes=np.rint(np.diag(shared)).astype(np.int64),
         settings=settings,
@@ -121,15 +130,25 @@ def spectrum(table: ActivationTable, settings: SpectrumSettings = DEFAULT) -> Ov
     )
 
 
-def select(table: ActivationTable, settings: SpectrumSettings) -> NeuronSets:
+def select(
+    table: ActivationTable, settings: SpectrumSettings, rows: Sequence[int] | None = None
+) -> NeuronSets:
     """The neuron sets that a spectrum of these settings compares."""
     return top_neurons(
-        table, selection=settings.selection, top_rate=settings.top_rate, ties=settings.ties
+        table,
+        selection=settings.selection,
+        top_rate=settings.top_rate,
+        ties=settings.ties,
+        rows=rows,
     )
 
 
 def _measure(
-    metric: str, masks: np.ndarray, probability: np.ndarray, shared: np.ndarray
+    metric: str,
+    masks: np.ndarray,
+    probability: np.ndarray,
+    kept: Sequence[int],
+    shared: np.ndarray,
 ) -> np.ndarray:
     if metric == "count":
         return shared
@@ -139,9 +158,9 @@ def _measure(
     elif metric == "overlap":
         values = _ratio(shared, np.minimum(sizes[:, None], sizes[None, :]))
     elif metric == "activation":
-        values = _cosine_over_shared(masks, probability)
+        values = _cosine_over_shared(masks, probability[kept])
     else:
-        values = _cosine_over_union(masks, probability - probability.mean(0))
+        values = _cosine_over_union(masks, probability[kept] - probability.mean(0))
     np.fill_diagonal(values, 1.0)
     return values
 
@@ -293,11 +312,12 @@ def pair(stats: Mapping[str, ActivationStats], settings: SpectrumSettings, a: st
     if a == b:
         raise InputError("A pair needs two different languages.")
     table = ActivationTable.of(stats)
-    matrix = spectrum(table, settings)
-    i, j = table.languages.index(a), table.languages.index(b)
-    layers = slice(matrix.layers.start, matrix.layers.stop)
-    in_a, in_b = select(table, settings).masks[[i, j], layers]
-    low, high = _jackknife(stats, settings, (i, j), float(matrix.values[i, j]))
+    cell = (table.languages.index(a), table.languages.index(b))
+    matrix = spectrum(table, settings, rows=cell)
+    within = slice(matrix.layers.start, matrix.layers.stop)
+    in_a, in_b = select(table, settings, cell).masks[:, within]
+    value = float(matrix.values[0, 1])
+    low, high = _jackknife(stats, settings, cell, value)
     return Pair(
         a=a,
         b=b,
@@ -305,8 +325,8 @@ def pair(stats: Mapping[str, ActivationStats], settings: SpectrumSettings, a: st
         shared=(in_a & in_b).sum(1),
         only_a=(in_a & ~in_b).sum(1),
         only_b=(in_b & ~in_a).sum(1),
-        strongest=_strongest(table, (i, j), in_a & in_b, matrix.layers.start),
-        value=float(matrix.values[i, j]),
+        strongest=_strongest(table, cell, in_a & in_b, matrix.layers.start),
+        value=value,
         low=low,
         high=high,
     )
@@ -343,8 +363,8 @@ def _jackknife(
     folded = {code: s.fold(blocks) for code, s in stats.items()}  # the same articles together
     left_out = np.array(
         [
-            spectrum(ActivationTable.of(_without(folded, block)), settings).values[cell]
-            for block in range(blocks)
+            spectrum(table, settings, rows=cell).values[0, 1]
+            for table in _leaving_out_each_block(folded, blocks)
         ]
     )
     spread = np.square(left_out - left_out.mean()).sum() * (blocks - 1) / blocks
@@ -352,13 +372,17 @@ def _jackknife(
     return (value - half, value + half)
 
 
-def _without(stats: Mapping[str, ActivationStats], block: int) -> dict[str, ActivationStats]:
-    return {
-        code: ActivationStats(
-            *(
-                np.delete(values, block, axis=0)
-                for values in (s.positive_counts, s.sums, s.token_counts)
-            )
+def _leaving_out_each_block(
+    stats: Mapping[str, ActivationStats], blocks: int
+) -> Iterator[ActivationTable]:
+    counts = np.stack([s.positive_counts.sum(0) for s in stats.values()])
+    sums = np.stack([s.sums.sum(0) for s in stats.values()])
+    tokens = np.array([s.tokens for s in stats.values()])
+    for block in range(blocks):
+        left = tokens - [s.token_counts[block] for s in stats.values()]
+        yield ActivationTable(
+            tuple(stats),
+            counts - np.stack([s.positive_counts[block] for s in stats.values()]),
+            (sums - np.stack([s.sums[block] for s in stats.values()])) / left[:, None, None],
+            left,
         )
-        for code, s in stats.items()
-    }

@@ -114,6 +114,17 @@ def test_symmetric_bounded_and_indifferent_to_the_order_of_languages(seed, wante
     assert (again.shared == moved.shared).all()
 
 
+@settings(deadline=None, max_examples=40)
+@given(st.integers(0, 1000), some_settings, st.permutations(range(5)), st.integers(1, 5))
+def test_some_rows_are_that_part_of_the_whole(seed, wanted, order, count):
+    table = ActivationTable.of(random_stats(seed))
+    rows = order[:count]
+    whole, part = spectrum(table, wanted).reorder(rows), spectrum(table, wanted, rows=rows)
+    assert part.languages == whole.languages
+    np.testing.assert_allclose(part.values, whole.values, atol=1e-12)
+    assert (part.shared == whole.shared).all()
+
+
 def test_jaccard_by_hand():
     """Two languages, four neurons, top half: {0, 1} and {1, 2} share one of three."""
     counts = np.array([[[9, 8, 1, 0]], [[0, 8, 9, 1]]])

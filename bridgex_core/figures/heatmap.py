@@ -103,7 +103,7 @@ class _Layout:
     ) -> None:
         count = len(languages)
         self.count = count
-        self.row = float(np.clip(440 / count, 11.5, 64))
+        self.row = float(np.clip(420 / count, 11.5, 64))
         self.font = float(np.clip(0.8 * self.row, 8, 12))
         self.gap = 1 if count <= MOST_WITHOUT_ZOOM else 0
         self.codes = [language.code for language in languages]
@@ -117,7 +117,7 @@ class _Layout:
         longest = min(max(len(language.name) for language in languages), 26)
         self.left = 14 + 0.56 * self.font * (longest + 5)
         self.labels = 14 + 0.5 * self.font * max(longest, 14)
-        self.tree = 64 if with_tree else 0
+        self.tree = 56 if with_tree else 0
         self.strip = 9
         self.plot = count * self.row + self.strip + 4 + self.tree
         self.bottom = self.labels + _LINE * (self.key.count("<br>") + 1) + _COLOUR_BAR + 4

@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 
 MAX_BLOCKS = 32
 BLOCK_TOKENS = 256  # longest input, BOS included
-BATCH_TOKENS = 2048  # padding included
+# Of a batch, padding included: a processor is busy with little, and little is then padded or lost
+# when it is killed; an accelerator wants more.
+CPU_BATCH_TOKENS, ACCELERATOR_BATCH_TOKENS = 768, 8192
 
 
 class Advances(Protocol):
@@ -155,15 +157,18 @@ def batches(
     bos: Sequence[int] = (),
     pad: int = 0,
     block_tokens: int = BLOCK_TOKENS,
-    batch_tokens: int = BATCH_TOKENS,
+    batch_tokens: int = CPU_BATCH_TOKENS,
 ) -> Iterator[TokenBatch]:
     """Rows of similar length, at most ``batch_tokens`` with padding to a batch (one row at least).
 
-    Consecutive blocks stay together, so that an interruption leaves few of them half done.
+    Blocks of short pieces come first, and the pieces of a block stay together: little padding, and
+    an interruption leaves few blocks half done.
     """
     if batch_tokens < 1 or block_tokens <= len(bos):
         raise InputError("A batch must hold at least one token besides the BOS token.")
     pieces = split_blocks(token_ids, block_tokens - len(bos))
+    longest_of = {block: len(tokens) for block, tokens in reversed(pieces)}  # the first is longest
+    pieces.sort(key=lambda piece: (longest_of[piece[0]], piece[0]))
     pending: list[tuple[int, list[int]]] = []
     for piece in pieces:
         longest = max(len(tokens) for _, tokens in [*pending, piece]) + len(bos)
@@ -206,7 +211,7 @@ def collect(
     texts: Sequence[str],
     *,
     block_tokens: int = BLOCK_TOKENS,
-    batch_tokens: int = BATCH_TOKENS,
+    batch_tokens: int | None = None,
     skip: frozenset[int] = frozenset(),
     on_block: Callable[[int, ActivationStats], None] | None = None,
     progress: Advances | None = None,
@@ -218,7 +223,7 @@ def collect(
     model : a loaded model.
     texts : the blocks, 1 to 32 of them.
     block_tokens : longest input in tokens, BOS included; never more than the model's context.
-    batch_tokens : tokens of a batch, padding included.
+    batch_tokens : tokens of a batch, padding included; by default as the device likes it.
     skip : blocks that are done already; their rows of the result stay zero.
     on_block : called with a block's number and its statistics (B = 1) as soon as it is whole.
     progress : advanced by the tokens of each batch; may raise ``Cancelled``.
@@ -237,6 +242,9 @@ def collect(
     token_ids = [[] if i in skip else model.encode(text) for i, text in enumerate(texts)]
     _check(texts, token_ids, skip)
     accumulator = _Accumulator(model, len(texts))
+    if batch_tokens is None:
+        on_cpu = model.device.type == "cpu"
+        batch_tokens = CPU_BATCH_TOKENS if on_cpu else ACCELERATOR_BATCH_TOKENS
     room = min(block_tokens, model.context)
     pieces = [block for block, _ in split_blocks(token_ids, room - len(model.bos))]
     remaining = np.bincount(pieces, minlength=len(texts))

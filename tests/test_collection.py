@@ -89,10 +89,10 @@ def test_a_table_is_the_totals_of_the_statistics(store, model, collection):
 
 def test_a_cancelled_run_goes_on_where_it_stopped(store, model, collection, monkeypatch):
     collect_languages(Store(store.root / "whole"), model, collection, CODES)
-    monkeypatch.setattr("bridgex_core.activations.BATCH_TOKENS", 1)
+    monkeypatch.setattr("bridgex_core.activations.CPU_BATCH_TOKENS", 1)
     asked = iter(range(1000))
     with pytest.raises(Cancelled):
-        collect_languages(store, model, collection, CODES, cancelled=lambda: next(asked) > 8)
+        collect_languages(store, model, collection, CODES, cancelled=lambda: next(asked) > 13)
     key = collection.key(FLUENCY, collection.corpus.text("eng_Latn"))
     finished = store.parts(FLUENCY, key)
     assert finished  # stopped among the blocks of the second result

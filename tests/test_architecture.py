@@ -12,7 +12,7 @@ CORE = ROOT / "bridgex_core"
 
 # From the ground up: a module may import those before it, never one after it.
 ORDER = (
-    "errors", "text_files", "progress", "hsic",
+    "errors", "text_files", "progress",
     "language_files", "languages", "prompts", "corpora", "lexicon_files",
     "lexicons", "model_sources", "embedded", "machine", "models", "entries", "store", "user_files",
     "activations", "probe",

@@ -13,6 +13,7 @@ CORE = ROOT / "bridgex_core"
 # From the ground up: a module may import those before it, never one after it.
 ORDER = (
     "errors", "text_files", "progress",
+    "hsic_bandwidth", "hsic_features", "hsic_products", "hsic_estimators", "hsic",
     "language_files", "languages", "prompts", "corpora", "lexicon_files",
     "lexicons", "model_sources", "embedded", "machine", "models", "entries", "store", "user_files",
     "activations", "probe",

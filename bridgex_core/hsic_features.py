@@ -21,7 +21,7 @@ _FLOOR = 1e-15  # what rounding leaves of the kernel's diagonal of 1
 _FEWEST_ROWS = 32  # of a group
 _GROUP_VALUES = 2**18  # the most activations in a group
 _SIMILAR = 1.5  # the spread of a group's rows, at most, as a multiple of the least
-_STEP_BYTES = 2**17  # of rows in one step; their features should fit a processor's cache
+_STEP_BYTES = 2**18  # of rows in one step; their features should fit a processor's cache
 
 
 @dataclass(frozen=True)
@@ -135,13 +135,15 @@ def _features(
     levels = np.empty((rank, count, samples))
     weights, missing, sums = np.zeros((count, rank)), np.zeros(count), np.zeros(z.shape)
     founds, reached = np.zeros(count, dtype=int), np.zeros(count, dtype=bool)
+    step = max(1, _STEP_BYTES // (8 * samples))
+    buffers = np.empty((2, step * rank * samples))  # new memory costs more than to work on it
 
     def fill(at: np.ndarray | slice, points: np.ndarray) -> None:
         """Features of some rows, with pivots among the points."""
-        # A centred trace is about n times the variance of z or, where that is large, about n. This
-        # says how far to go only; what is left out is measured.
-        floor = np.maximum(share / 2 * np.minimum(z[at].var(axis=1), 1.0), _FLOOR)
-        vectors = _cholesky_features(z[at], points, floor, rank)
+        # A centred trace is about n times the variance of z, but at most n, and most samples miss
+        # much less than the worst. This only says how far to go; what is left out is measured.
+        floor = np.maximum(2 * share * np.minimum(z[at].var(axis=1), 1.0), _FLOOR)
+        vectors = _cholesky_features(z[at], points, floor, rank, buffers)
         means = vectors.mean(axis=2)
         vectors -= means[:, :, np.newaxis]
         sums[at] = samples * (means[:, np.newaxis] @ vectors)[:, 0]
@@ -158,7 +160,6 @@ def _features(
             levels[:found, at] = (axes @ vectors).transpose(1, 0, 2)
         reached[at] = missing[at] <= np.maximum(share * traces, 4 * samples * _FLOOR)
 
-    step = max(1, _STEP_BYTES // (8 * samples))
     for at in (slice(start, start + step) for start in range(0, count, step)):
         fill(at, _scattered(in_order[at]))
     # Pivots from a few samples may not reach all others: then any sample may be one.
@@ -178,7 +179,7 @@ def _features(
 
 
 def _cholesky_features(
-    z: np.ndarray, points: np.ndarray, floor: np.ndarray, rank: int
+    z: np.ndarray, points: np.ndarray, floor: np.ndarray, rank: int, buffers: np.ndarray
 ) -> np.ndarray:
     """Features (c, r, n) of z (c, n), with pivots among points (c, m), some or all of its samples.
 
@@ -193,7 +194,10 @@ def _cholesky_features(
     triangles[:, level, level] += unused
     inverse = np.linalg.inv(triangles)
     inverse[unused] = 0.0
-    return inverse @ gaussian_kernel(points[every, pivots][:, :, np.newaxis], z[:, np.newaxis, :])
+    shape = (len(z), len(level), z.shape[1])
+    kernel, vectors = buffers[:, : math.prod(shape)].reshape(2, *shape)
+    gaussian_kernel(points[every, pivots][:, :, np.newaxis], z[:, np.newaxis, :], kernel)
+    return np.matmul(inverse, kernel, out=vectors)
 
 
 def _pivoted_cholesky(
@@ -227,9 +231,9 @@ def _pivoted_cholesky(
     return factor[:, :used], pivots[:, :used], found
 
 
-def gaussian_kernel(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """exp(-(a - b)²/2), broadcast."""
-    values = a - b
+def gaussian_kernel(a: np.ndarray, b: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+    """exp(-(a - b)²/2), broadcast, in new memory or ``out``."""
+    values = np.subtract(a, b, out=out)
     np.multiply(values, values, out=values)
     values *= -0.5
     return np.exp(values, out=values)

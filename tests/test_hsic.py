@@ -1,3 +1,4 @@
+import itertools
 import operator
 import subprocess
 import sys
@@ -10,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from bridgex_core import hsic, hsic_bandwidth, hsic_estimators
+from bridgex_core import hsic, hsic_bandwidth, hsic_estimators, hsic_features, hsic_products
 from bridgex_core.errors import InputError
 from bridgex_core.hsic_features import feature_groups
 
@@ -253,6 +254,31 @@ def test_a_bound_that_is_not_met_sends_the_pair_to_its_kernels(estimator):
     assert off(values, naive(x, y, "median", estimator)) < 1e-8
 
 
+def test_what_features_cannot_promise_comes_from_the_kernels(monkeypatch):
+    monkeypatch.setattr(hsic_estimators.Rule, "error", lambda self, x, y: 1e6)
+    x, y = np.random.default_rng(17).standard_normal((2, 4, 200))
+    with counted_directly() as pairs:
+        values = hsic.hsic_matrix(x, y)
+    assert pairs == [16]
+    assert off(values, naive(x, y)) < 1e-12
+
+
+def test_levels_that_a_row_does_not_have_are_zero(monkeypatch):
+    class Unclean:
+        def __getattr__(self, name):
+            return getattr(np, name)
+
+        def empty(self, shape):
+            return np.full(shape, np.nan)
+
+    monkeypatch.setattr(hsic_features, "np", Unclean())
+    monkeypatch.setattr(hsic_features, "_STEP_BYTES", 1)  # each row by itself
+    rng = np.random.default_rng(18)
+    x = np.concatenate([rng.standard_normal((20, 200)), rng.integers(0, 4, (20, 200))])
+    truth = naive(x[::8], x)
+    assert off(hsic.hsic_matrix(x, x)[::8], truth) < 1e-8
+
+
 def test_mixed_groups_and_batches_land_in_their_places(monkeypatch):
     rng = np.random.default_rng(4)
     parts = kinds(rng, 12, 256)
@@ -299,6 +325,44 @@ def test_what_features_miss_is_bounded():
                 np.testing.assert_allclose(group.sums[place], sums, atol=1e-7 + 130 * tolerance)
                 found += 1
     assert found == 3 * len(z)
+
+
+@pytest.mark.parametrize("kind", ["normal", "dependent", "heavy tails", "ties", "outliers"])
+@pytest.mark.parametrize("known", [0.0, 1e4])
+def test_what_products_leave_out_is_bounded(kind, known):
+    rng = np.random.default_rng(15)
+    sides = [kinds(rng, 30, 200)[kind] for _ in range(2)]
+    x, y = (side / hsic_bandwidth.median_bandwidth(side)[:, np.newaxis] for side in sides)
+    truth = hsic_products.direct_products(x, y)[0]
+    groups = [list(feature_groups(side, 1e-11)) for side in (x, y)]
+    stopped_early = 0
+    for of_x, of_y in itertools.product(*groups):
+        here = truth[np.ix_(of_x.rows, of_y.rows)]
+        for tolerance in (0.5, 1e-2, 1e-4, 1e-7):
+            values, bound = hsic_products.feature_products(of_x, of_y, 0.0, tolerance, known, 0.0)
+            assert np.abs(values - here).max() <= bound + 1e-8
+            assert bound <= tolerance * max(known, values.max())
+            stopped_early += np.abs(values - here).max() > 1e-6
+    assert stopped_early
+
+
+def test_float32_is_for_what_matters_little(monkeypatch):
+    rng = np.random.default_rng(16)
+    x, y = (kinds(rng, 20, 300)["dependent"] for _ in range(2))
+    some_products, taken = hsic_products._some_products, []
+
+    def seen(x, y, pairs, dtype):
+        taken.append((np.dtype(dtype).name, len(pairs)))
+        return some_products(x, y, pairs, dtype)
+
+    monkeypatch.setattr(hsic_products, "_some_products", seen)
+    hsic.hsic_matrix(x, y, tolerance=1e-6)
+    names = [name for name, _ in taken]
+    assert names == sorted(names, reverse=True)  # float64 first
+    assert set(names) == {"float32", "float64"}
+    taken.clear()
+    hsic.hsic_matrix(x, y, tolerance=1e-11)
+    assert sum(pairs for name, pairs in taken if name == "float64") > 100
 
 
 def test_unbiased_is_zero_on_average_for_independent_rows():

@@ -10,11 +10,12 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from .errors import InputError
+from .progress import Advances
 
 if TYPE_CHECKING:
     import torch
@@ -26,13 +27,6 @@ BLOCK_TOKENS = 256  # longest input, BOS included
 # Of a batch, padding included: a processor is busy with little, and little is then padded or lost
 # when it is killed; an accelerator wants more.
 CPU_BATCH_TOKENS, ACCELERATOR_BATCH_TOKENS = 768, 8192
-
-
-class Advances(Protocol):
-    """What counts finished tokens and may stop the work by raising ``Cancelled``."""
-
-    def advance(self, amount: float, message: str = "") -> None:
-        """Count finished tokens."""
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from . import machine
 from .activations import BLOCK_TOKENS, ActivationStats, collect
 from .corpora import Corpus, Text
 from .errors import InputError
-from .generation import Fluency, score_text
+from .fluency import Fluency, score_text
 from .model_sources import ModelSource
 from .neurons import ActivationTable
 from .progress import Progress, Snapshot

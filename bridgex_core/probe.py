@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .activations import Advances, recording
+from .activations import recording
 from .errors import InputError
+from .progress import Advances
 
 if TYPE_CHECKING:
     import torch

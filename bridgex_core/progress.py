@@ -7,7 +7,7 @@ import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TextIO
+from typing import Protocol, TextIO
 
 from bridgex_core.errors import Cancelled, InputError
 
@@ -17,6 +17,13 @@ _MEMORY_SECONDS = 30.0
 _ENOUGH_STEPS = 2
 _ENOUGH_SECONDS = 1.0
 _REPORT_SECONDS = 0.25
+
+
+class Advances(Protocol):
+    """What counts finished units of work and may stop the work by raising ``Cancelled``."""
+
+    def advance(self, amount: float, message: str = "") -> None:
+        """Count finished units of work."""
 
 
 @dataclass(frozen=True)

@@ -12,13 +12,16 @@ CORE = ROOT / "bridgex_core"
 
 # From the ground up: a module may import those before it, never one after it.
 ORDER = (
-    "errors", "text_files", "progress",
+    "errors", "text_files", "progress", "decoding",
     "hsic_bandwidth", "hsic_features", "hsic_products", "hsic_estimators", "hsic",
     "language_files", "languages", "prompts", "corpora", "lexicon_files",
-    "lexicons", "model_sources", "embedded", "machine", "models", "entries", "store", "user_files",
-    "activations", "probe",
-    "generation", "neurons", "collection", "similarity", "language_graph", "typology",
-    "spectrum", "figures", "jobs", "cli",
+    "lexicons", "scoring", "statistical_tests", "model_sources", "embedded", "machine", "models",
+    "entries", "store", "user_files",
+    "activations", "probe", "generation", "candidates", "endpoints",
+    "fluency", "neurons", "collection", "similarity", "language_graph", "typology",
+    "spectrum", "alignment", "concepts", "lens", "interventions",
+    "neuron_classes", "neuron_files", "bridge_hsic", "probing", "bridges", "rankers",
+    "task_files", "xicl", "evaluation", "study", "figures", "jobs", "cli",
 )  # fmt: skip
 # Deferred until called, because a lower module offers what a higher one registers.
 DEFERRED = {("model_sources", "embedded")}

@@ -19,7 +19,7 @@ from bridgex_core.collection import (
 )
 from bridgex_core.corpora import open_corpus
 from bridgex_core.errors import Cancelled, InputError
-from bridgex_core.generation import score_text
+from bridgex_core.fluency import score_text
 from bridgex_core.model_sources import find_model
 from bridgex_core.models import load
 from bridgex_core.neurons import ActivationTable

@@ -13,7 +13,7 @@ from bridgex_core.collection import (
     stored_statistics,
 )
 from bridgex_core.corpora import udhr
-from bridgex_core.generation import hardly_known, score_text
+from bridgex_core.fluency import hardly_known, score_text
 from bridgex_core.languages import STUDY_LANGUAGES
 from bridgex_core.model_sources import find_model
 from bridgex_core.models import load

@@ -27,8 +27,8 @@ from bridgex_core.collection import (
 )
 from bridgex_core.collection import plan as core_plan
 from bridgex_core.corpora import open_corpus
-from bridgex_core.generation import Fluency
-from bridgex_core.generation import hardly_known as is_hardly_known
+from bridgex_core.fluency import Fluency
+from bridgex_core.fluency import hardly_known as is_hardly_known
 from bridgex_core.language_graph import LanguageMap, language_graph, language_map, positions
 from bridgex_core.languages import Language, Register
 from bridgex_core.neurons import ActivationTable

@@ -11,7 +11,7 @@ from streamlit.testing.v1 import AppTest
 from bridgex_core.activations import ActivationStats
 from bridgex_core.collection import FLUENCY, STATISTICS, Collection
 from bridgex_core.corpora import open_corpus
-from bridgex_core.generation import Fluency
+from bridgex_core.fluency import Fluency
 from bridgex_core.jobs import Job
 from bridgex_core.languages import STUDY_LANGUAGES, register
 from bridgex_core.model_sources import find_model

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from bridgex_core.errors import InputError
-from bridgex_core.generation import Fluency, hardly_known, score_text, untaught_bits_per_byte
+from bridgex_core.fluency import Fluency, hardly_known, score_text, untaught_bits_per_byte
 from tests.test_activations import TEXTS, build
 
 

@@ -1,4 +1,4 @@
-"""Scores of text from a model."""
+"""How fluent a model is in a text: bits a byte."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .activations import Advances, split_blocks
+from .activations import split_blocks
 from .errors import InputError
+from .progress import Advances
 
 if TYPE_CHECKING:
     from .models import Model

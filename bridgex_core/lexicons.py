@@ -226,9 +226,9 @@ def split(lexicon: Lexicon, *, held_out: int, seed: int) -> tuple[Lexicon, Lexic
     """The words to probe with, and at most `held_out` words that no probe ever sees.
 
     A hash of the seed and the concept (of a word from a file: the source word) puts two fifths of
-    all concepts aside, whatever the languages and the other words are: what is held out of one pair of
-    languages is never in the probe of another. A homonym of which only some concepts are aside is
-    in neither part.
+    all concepts aside, whatever the languages and the other words are: what is held out of one pair
+    of languages is never in the probe of another. A homonym of which only some concepts are aside
+    is in neither part.
 
     >>> probe, rest = split(open_lexicon("cldr", "eng_Latn", "deu_Latn"), held_out=40, seed=0)
     >>> len(rest.pairs), len(probe.pairs) > 400

@@ -2,11 +2,13 @@
 
 import sys
 
-from benchmarks import collection, hsic_pairs, spectra
+from benchmarks import collection, generation, hsic_pairs, neuron_classes, spectra
 from benchmarks.measure import Report
 
 report = Report()
 spectra.main(report)
+neuron_classes.main(report)
 hsic_pairs.main(report)
 collection.main(report)
+generation.main(report)
 sys.exit(report.finish())

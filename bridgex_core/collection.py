@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,7 +16,7 @@ from .fluency import Fluency, score_text
 from .model_sources import ModelSource
 from .neurons import ActivationTable
 from .progress import Progress, Snapshot
-from .store import LockedError, Store, entry_key, software_versions
+from .store import Store, entry_key, software_versions
 
 if TYPE_CHECKING:
     from .models import Model
@@ -258,7 +257,11 @@ class _Task:
         key = self.collection.key(self.kind, self.text)
         what = f"{WHAT[self.kind]} of {self.text.language}"
         progress.advance(0.0, what)
-        with self._alone(f"{self.kind}-{key}", progress, what):
+
+        def waiting() -> None:
+            progress.advance(0.0, f"{what}: waiting for another process that computes it")
+
+        with self.store.alone(f"{self.kind}-{key}", waiting):
             progress.advance(0.0, what)
             if self.store.has(self.kind, key):
                 progress.skip(float(sum(sizes)))
@@ -268,18 +271,6 @@ class _Task:
             if len(done) < len(sizes):
                 self._compute(key, done, progress)
             self._finish(key)
-
-    @contextmanager
-    def _alone(self, name: str, progress: _Weighted, what: str) -> Iterator[None]:
-        """Hold the entry's lock; while another process has it, wait, ready to be cancelled."""
-        with ExitStack() as stack:
-            while True:
-                try:
-                    stack.enter_context(self.store.lock(name, timeout=1.0))
-                    break
-                except LockedError:
-                    progress.advance(0.0, f"{what}: waiting for another process that computes it")
-            yield
 
     def _compute(self, key: str, done: frozenset[int], progress: _Weighted) -> None:
         def keep(block: int, result: ActivationStats | Fluency) -> None:

@@ -240,6 +240,21 @@ class Store:
         finally:
             lock.release()
 
+    @contextlib.contextmanager
+    def alone(self, name: str, waiting: Callable[[], None]) -> Iterator[None]:
+        """Hold the lock ``name`` however long another process has it.
+
+        ``waiting`` is called about once a second meanwhile; what it raises ends the wait.
+        """
+        with contextlib.ExitStack() as stack:
+            while True:
+                try:
+                    stack.enter_context(self.lock(name, timeout=1.0))
+                    break
+                except LockedError:
+                    waiting()
+            yield
+
     def write_text(self, relative: str, text: str) -> None:
         """Replace a small file of the store at once, so that readers see the old or the new."""
         with self._explained():

@@ -15,14 +15,17 @@ ORDER = (
     "errors", "text_files", "progress", "decoding",
     "hsic_bandwidth", "hsic_features", "hsic_products", "hsic_estimators", "hsic",
     "language_files", "languages", "prompts", "corpora", "lexicon_files",
-    "lexicons", "scoring", "statistical_tests", "text_language", "model_sources", "embedded", "machine", "models",
-    "entries", "store", "user_files",
+    "lexicons", "scoring", "statistical_tests", "text_language", "model_sources", "embedded", "machine",
+    "models", "entries", "store", "user_files",
     "activations", "probe", "generation", "candidates", "endpoints",
     "fluency", "neurons", "collection", "similarity", "language_graph", "typology",
     "spectrum", "alignment", "concepts", "lens", "drivers", "interventions",
     "detection",
-    "neuron_classes", "neuron_files", "bridge_hsic", "bridge_null", "probing", "bridges", "rankers",
-    "task_files", "xicl", "evaluation", "study", "figures", "jobs", "cli",
+    "neuron_classes", "depth_parts", "neuron_formats",
+    "neuron_files", "task_files", "xicl", "evaluation", "bli", "tasks", "study",
+    "probing", "hsic_subsamples", "bridge_sets", "bridge_hsic", "bridge_null", "bridges", "rankers",
+    "evidence", "figures",
+    "jobs", "cli",
 )  # fmt: skip
 # Deferred until called, because a lower module offers what a higher one registers.
 DEFERRED = {("model_sources", "embedded")}

@@ -1,0 +1,164 @@
+"""Bilingual lexicon induction: words to translate, demonstrations, candidates, and the score."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from .decoding import Backend, Decoding
+from .errors import InputError
+from .evaluation import RANKINGS, RouteResult, accepted_candidates, ranks_of_gold
+from .languages import Register
+from .languages import register as bundled_register
+from .lexicons import CLDR, Lexicon, WordPair, open_lexicon, split
+from .progress import Advances
+from .prompts import PAPER_TEMPLATE, ChainTemplate, wordless_prompt
+from .scoring import is_right
+from .xicl import Chain, Demonstrations, Examples, Route, run
+
+SPLIT_SEED = 0
+"""Which words are kept for evaluations: one split for all, so that no probe ever holds them."""
+MOST_WORDS = 10_000
+
+
+@dataclass(frozen=True)
+class Bli:
+    """Words of a pair of languages to translate.
+
+    Attributes
+    ----------
+    source, target : FLORES codes.
+    items : how many words at most.
+    shots : demonstrations above each.
+    seed : of the choice of demonstrations.
+    lexicon : what :func:`bridgex_core.lexicons.open_lexicon` takes.
+    template : how a chain is written down.
+    apart : True takes the words that no probe and no demonstration ever holds: an evaluation. False
+        takes words of the rest: what the model can do may then decide what is evaluated.
+    """
+
+    source: str
+    target: str
+    items: int = 100
+    shots: int = 4
+    seed: int = 0
+    lexicon: str = CLDR
+    template: ChainTemplate = PAPER_TEMPLATE
+    apart: bool = True
+    register: Register = field(default_factory=bundled_register, repr=False, compare=False)
+
+    name = "bli"
+    measure = "accuracy"
+
+    @cached_property
+    def _parts(self) -> tuple[Lexicon, tuple[WordPair, ...]]:
+        """The words to demonstrate with, and those to ask."""
+        known, aside = split(self._lexicon(self.target), held_out=MOST_WORDS, seed=SPLIT_SEED)
+        singles = (aside if self.apart else known).single_words().pairs
+        if not self.apart:
+            singles = tuple(sorted(singles, key=_place))
+        asked = singles[: self.items]
+        if not asked:
+            raise InputError(
+                f"The lexicon leaves no single word of {self.source} and {self.target} to ask for: "
+                "give a larger one."
+            )
+        rest = tuple(pair for pair in known.pairs if pair not in asked)
+        return replace(known, pairs=rest), asked
+
+    def _lexicon(self, language: str) -> Lexicon:
+        return open_lexicon(self.lexicon, self.source, language, register=self.register)
+
+    @property
+    def words(self) -> tuple[WordPair, ...]:
+        """What is asked."""
+        return self._parts[1]
+
+    @cached_property
+    def candidates(self) -> tuple[str, ...]:
+        """The words that the gold word is ranked among: the first answers of all items."""
+        return tuple(dict.fromkeys(pair.answers[0] for pair in self.words))
+
+    def examples(self, route: Route) -> Examples:
+        """The demonstrations of a route."""
+        between = [self._lexicon(bridge.code) for bridge in route.bridges]
+        return Demonstrations.of(route, [*between, self._parts[0]]).chosen(self.shots, self.seed)
+
+    def identity(self) -> dict[str, Any]:
+        """Everything that its results depend on, model and route aside."""
+        rows = [[p.word, p.answers, p.keyword_answers] for p in self.words]
+        digest = hashlib.sha256(json.dumps(rows).encode()).hexdigest()
+        return {
+            "task": self.name,
+            "source": self.source,
+            "target": self.target,
+            "words": digest,
+            "apart": self.apart,
+            "shots": self.shots,
+            "seed": self.seed,
+            "template": asdict(self.template),
+        }
+
+    def labels(self) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
+        """The words, and what is accepted for each."""
+        gold = tuple((*pair.answers, *pair.keyword_answers) for pair in self.words)
+        return tuple(pair.word for pair in self.words), gold
+
+    def steps(self, route: Route) -> int:
+        """Units of progress of a route: a prompt written, or ranked against."""
+        return len(self.words) * len(route.languages)
+
+    def evaluate(
+        self, backend: Backend, route: Route, *, progress: Advances | None = None
+    ) -> RouteResult:
+        """Every word along a route, judged."""
+        words, gold = self.labels()
+        examples = self.examples(route)
+        decoding = Decoding(stop=self.template.stops)
+        chains = run(
+            backend,
+            route,
+            words,
+            examples=[examples] * len(words),
+            template=self.template,
+            decoding=decoding,
+            progress=progress,
+        )
+        right = [is_right(chain.answer, each) for chain, each in zip(chains, gold, strict=True)]
+        answers = tuple(chain.words[1:] for chain in chains)
+        ranks = {} if backend.no_scores else self._ranks(backend, chains, examples, progress)
+        return RouteResult(route.codes, np.array(right, dtype=np.float64), answers, ranks)
+
+    def _ranks(
+        self,
+        backend: Backend,
+        chains: Sequence[Chain],
+        examples: Examples,
+        progress: Advances | None,
+    ) -> dict[str, np.ndarray]:
+        prompts = [chain.steps[-1].prompt for chain in chains]
+        languages = chains[0].route.languages
+        prior = wordless_prompt(languages, examples, self.template)
+        scored = backend.score_candidates(prompts, self.candidates, progress=progress)
+        bare = backend.score_candidates([prior], self.candidates).log_probability[0]
+        by_ranking = (
+            scored.log_probability,
+            scored.log_probability / scored.tokens,
+            scored.log_probability - bare,
+        )
+        accepted = accepted_candidates(self.candidates, self.labels()[1])
+        return {
+            name: ranks_of_gold(scores, accepted)
+            for name, scores in zip(RANKINGS, by_ranking, strict=True)
+        }
+
+
+def _place(pair: WordPair) -> bytes:
+    """Where a word stands in an order that is no one's choice."""
+    return hashlib.sha256(pair.word.encode()).digest()

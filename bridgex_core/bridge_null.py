@@ -87,9 +87,10 @@ def calibrate(
     """Score bridges against random neuron sets of the same sizes, layer by layer.
 
     A replacement is one of the ``neighbours`` (or ten times as many as the set has in the layer, if
-    that is more) nearest in rank of activation probability in the same layer. Neurons of the overlap and of the bridge are left out, and dead ones: activation
-    probability 0, or constant over the prompts. A set holds no neuron twice. Every bridge draws
-    from ``settings.seed`` afresh: what it gets does not depend on the others or on the band.
+    that is more) nearest in rank of activation probability in the same layer. Neurons of the
+    overlap and of the bridge are left out, and dead ones: activation probability 0, or constant
+    over the prompts. A set holds no neuron twice. Every bridge draws from ``settings.seed`` afresh:
+    what it gets does not depend on the others or on the band.
 
     Parameters
     ----------

@@ -132,24 +132,26 @@ def test_the_seed_decides_and_other_bridges_do_not():
 
 
 def topics(seed, strength):
-    """Every neuron follows one of 40 topics; those of ``true`` follow the overlap's, but weakly.
+    """Every neuron follows one of 100 topics; those of ``true`` follow the overlap's, but weakly.
 
     Of the many neurons of ``large``, some follow the overlap's topics by chance.
     """
     random = np.random.default_rng(seed)
-    probe, overlap, specific, probability = exchangeable(seed, {"true": 5, "large": 60}, width=700)
+    probe, overlap, specific, probability = exchangeable(
+        seed, {"true": 12, "large": 100}, width=1200
+    )
     specific["large"] &= ~specific["true"]
-    topic = random.integers(0, 40, overlap.shape)
+    topic = random.integers(0, 100, overlap.shape)
     topic[specific["true"]] = random.choice(topic[overlap], specific["true"].sum())
     strengths = np.where(specific["true"], strength, 2.0)
-    values = random.standard_normal((40, PROMPTS))[topic] * strengths[:, :, None]
+    values = random.standard_normal((100, PROMPTS))[topic] * strengths[:, :, None]
     values += random.standard_normal(values.shape)
     probe = ProbeActivations(values.astype(np.float32), probe.lengths)
     return probe, overlap, specific, probability
 
 
 def test_a_shared_signal_wins_against_a_larger_set_of_nothing():
-    found = calibrate(*topics(0, 0.7), BridgeSettings(band=BAND))
+    found = calibrate(*topics(0, 1.4), BridgeSettings(band=BAND))
     assert found.plain.ranking[0] == "large"
     assert found.ranking[0] == "true"
     assert found.scores[0] > 3

@@ -15,16 +15,23 @@ from urllib.parse import urlencode
 
 import streamlit as st
 
+from bridgex_core.bridge_sets import BAND
+from bridgex_core.bridges import RANKERS
 from bridgex_core.corpora import UDHR, open_corpus
 from bridgex_core.embedded import DEFAULT_MODEL
 from bridgex_core.errors import InputError
 from bridgex_core.model_sources import find_model
 from bridgex_core.neurons import SELECTIONS, TIES, layer_band
+from bridgex_core.probing import KNOWN_RULES
+from bridgex_core.rankers import COMBINED
 from bridgex_core.spectrum import DEFAULT, METRICS, ORDERINGS, SpectrumSettings
+from bridgex_core.study import BRIDGES
 from bridgex_core.typology import TYPOLOGY_KINDS
 from pages.parts import results, words
 
 DTYPES = ("float32", "bfloat16")
+POOLED = ("auto", "yes", "no")
+TASKS = ("bli", "reading", "inference", "translation", "summary", "chain")
 VIEWS = tuple(words.VIEWS)
 SETTLING = 1.5  # seconds
 _PAGE, _PUBLISHED, _PROBLEMS, _RESTORED = "page", "published", "link_problems", "link_restored"
@@ -92,6 +99,26 @@ def _pair(text: str) -> tuple[str, str]:
     return codes[0], codes[1]
 
 
+def _language(text: str) -> str:
+    return results.register().resolve(text).code
+
+
+def _codes(text: str) -> tuple[str, ...]:
+    codes = tuple(language.code for language in results.register().resolve_all(text.split(",")))
+    if len(set(codes)) < len(codes):
+        raise InputError(f"'{text}' names a language twice.")
+    return codes
+
+
+def _whole(low: int, high: int) -> Callable[[str], int]:
+    def read(text: str) -> int:
+        if not text.isascii() or not text.isdigit() or not low <= int(text) <= high:
+            raise InputError(f"'{text}' is not a whole number from {low} to {high}.")
+        return int(text)
+
+    return read
+
+
 def _number(text: str) -> float:
     try:
         return float(text)
@@ -141,6 +168,19 @@ FIELDS: dict[str, Field] = {
     "pair": Field(None, _pair, ",".join),
     "threshold": Field(None, _threshold, "{:.4g}".format),
     "typology": Field(TYPOLOGY_KINDS[0], _one_of(TYPOLOGY_KINDS)),
+    "source": Field("ind_Latn", _language),
+    "target": Field("swh_Latn", _language),
+    "bridges": Field(BRIDGES, _codes, ",".join),
+    "ranker": Field(None, _one_of((*RANKERS, COMBINED))),
+    "band": Field(BAND, _band, _show_band),
+    "pooled": Field(POOLED[0], _one_of(POOLED)),
+    "length": Field("no", _one_of(("no", "yes"))),
+    "known": Field(KNOWN_RULES[0], _one_of(KNOWN_RULES)),
+    "task": Field(TASKS[0], _one_of(TASKS)),
+    "text": Field("", str),
+    "shots": Field(4, _whole(0, 16)),
+    "seed": Field(0, _whole(0, 10**6)),
+    "items": Field(100, _whole(1, 10**5)),
 }
 
 

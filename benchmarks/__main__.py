@@ -2,7 +2,7 @@
 
 import sys
 
-from benchmarks import collection, generation, hsic_pairs, neuron_classes, spectra
+from benchmarks import collection, generation, hsic_pairs, interventions, neuron_classes, spectra
 from benchmarks.measure import Report
 
 report = Report()
@@ -11,4 +11,5 @@ neuron_classes.main(report)
 hsic_pairs.main(report)
 collection.main(report)
 generation.main(report)
+interventions.main(report)
 sys.exit(report.finish())

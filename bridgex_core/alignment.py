@@ -43,6 +43,8 @@ if TYPE_CHECKING:
     from .models import Model
 
 STATES = "states"
+NEURON_STATES = "neuron-states"
+"""Kind of entry that ships beside statistics whose blocks were folded."""
 MEASURES = ("states", "hidden")
 
 
@@ -207,6 +209,11 @@ def neuron_states(
     _require_parallel(collection)
     found = {}
     for code in codes:
+        key = collection.key(NEURON_STATES, collection.corpus.text(code))
+        entry = store.load(NEURON_STATES, key)
+        if entry is not None:
+            found[code] = SentenceStates.from_tensors(entry.tensors)
+            continue
         for stats in stored_statistics(store, collection, [code]).values():
             found[code] = SentenceStates.of(stats)
     return found

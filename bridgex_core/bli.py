@@ -25,6 +25,8 @@ from .xicl import Chain, Demonstrations, Examples, Route, run
 SPLIT_SEED = 0
 """Which words are kept for evaluations: one split for all, so that no probe ever holds them."""
 MOST_WORDS = 10_000
+CHOICES = 50
+"""Candidates that a gold word is ranked among: all of them are read for every prompt."""
 
 
 @dataclass(frozen=True)
@@ -80,15 +82,26 @@ class Bli:
         """What is asked."""
         return self._parts[1]
 
-    @cached_property
-    def candidates(self) -> tuple[str, ...]:
-        """The words that the gold word is ranked among: the first answers of all items."""
-        return tuple(dict.fromkeys(pair.answers[0] for pair in self.words))
+    def candidates_of(self, item: int) -> tuple[str, ...]:
+        """The words that an item's gold word is ranked among: the first answers of 50 items.
+
+        Items 1 to 50 are ranked among their own answers, 51 to 100 among theirs, and so on; the
+        last ones among those of the last 50.
+        """
+        start = item // CHOICES * CHOICES
+        if start + CHOICES > len(self.words):
+            start = max(0, len(self.words) - CHOICES)
+        asked = self.words[start : start + CHOICES]
+        return tuple(dict.fromkeys(pair.answers[0] for pair in asked))
+
+    def demonstrations(self, route: Route) -> Demonstrations:
+        """The words that a route can be demonstrated with."""
+        between = [self._lexicon(bridge.code) for bridge in route.bridges]
+        return Demonstrations.of(route, [*between, self._parts[0]])
 
     def examples(self, route: Route) -> Examples:
         """The demonstrations of a route."""
-        between = [self._lexicon(bridge.code) for bridge in route.bridges]
-        return Demonstrations.of(route, [*between, self._parts[0]]).chosen(self.shots, self.seed)
+        return self.demonstrations(route).chosen(self.shots, self.seed)
 
     def identity(self) -> dict[str, Any]:
         """Everything that its results depend on, model and route aside."""
@@ -100,6 +113,7 @@ class Bli:
             "target": self.target,
             "words": digest,
             "apart": self.apart,
+            "choices": CHOICES,
             "shots": self.shots,
             "seed": self.seed,
             "template": asdict(self.template),
@@ -132,7 +146,11 @@ class Bli:
         )
         right = [is_right(chain.answer, each) for chain, each in zip(chains, gold, strict=True)]
         answers = tuple(chain.words[1:] for chain in chains)
-        ranks = {} if backend.no_scores else self._ranks(backend, chains, examples, progress)
+        ranks = {}
+        if not backend.no_scores:
+            ranks = self._ranks(backend, chains, examples, progress)
+        elif progress is not None:
+            progress.advance(float(len(words)))  # what ranking would have taken
         return RouteResult(route.codes, np.array(right, dtype=np.float64), answers, ranks)
 
     def _ranks(
@@ -142,21 +160,47 @@ class Bli:
         examples: Examples,
         progress: Advances | None,
     ) -> dict[str, np.ndarray]:
-        prompts = [chain.steps[-1].prompt for chain in chains]
-        languages = chains[0].route.languages
-        prior = wordless_prompt(languages, examples, self.template)
-        scored = backend.score_candidates(prompts, self.candidates, progress=progress)
-        bare = backend.score_candidates([prior], self.candidates).log_probability[0]
-        by_ranking = (
-            scored.log_probability,
-            scored.log_probability / scored.tokens,
-            scored.log_probability - bare,
-        )
-        accepted = accepted_candidates(self.candidates, self.labels()[1])
-        return {
-            name: ranks_of_gold(scores, accepted)
-            for name, scores in zip(RANKINGS, by_ranking, strict=True)
-        }
+        gold, found = self.labels()[1], []
+        for start in range(0, len(chains), CHOICES):
+            asked = range(start, min(start + CHOICES, len(chains)))
+            choices = self.candidates_of(asked[-1])
+            scores = scores_by_ranking(
+                backend,
+                [chains[item] for item in asked],
+                choices,
+                examples,
+                self.template,
+                progress=progress,
+            )
+            accepted = accepted_candidates(choices, [gold[item] for item in asked])
+            found.append({name: ranks_of_gold(each, accepted) for name, each in scores.items()})
+        return {name: np.concatenate([each[name] for each in found]) for name in RANKINGS}
+
+
+def scores_by_ranking(
+    backend: Backend,
+    chains: Sequence[Chain],
+    candidates: Sequence[str],
+    examples: Examples,
+    template: ChainTemplate,
+    *,
+    progress: Advances | None = None,
+) -> dict[str, np.ndarray]:
+    """What each of :data:`RANKINGS` gives C candidates as last words of N chains, float64 (N, C).
+
+    The chains are of one route, with the same examples above them. ``progress`` is advanced by the
+    chains done.
+    """
+    prompts = [chain.steps[-1].prompt for chain in chains]
+    prior = wordless_prompt(chains[0].route.languages, examples, template)
+    scored = backend.score_candidates(prompts, candidates, progress=progress)
+    bare = backend.score_candidates([prior], candidates).log_probability[0]
+    by_ranking = (
+        scored.log_probability,
+        scored.log_probability / scored.tokens,
+        scored.log_probability - bare,
+    )
+    return dict(zip(RANKINGS, by_ranking, strict=True))
 
 
 def _place(pair: WordPair) -> bytes:

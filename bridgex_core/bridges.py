@@ -36,7 +36,11 @@ RANKERS: dict[str, str] = {
 }
 """Every ranker of its own with one line about it."""
 
+CHANCE = 0.05
+"""A candidate whose p-value against its null is above this does not stand out."""
 ON_PROBE = ("hsic", "hsic-released", "hsic-calibrated")
+ON_STATISTICS = (*ON_PROBE, "activation", "overlap")
+ENGLISH = "eng_Latn"
 _RESAMPLES = 200
 
 
@@ -48,7 +52,8 @@ class Evidence:
     ----------
     source, target : FLORES codes.
     bridges : the candidates, at least one.
-    table : activation totals of all of these languages; more make `distinctive` sets surer.
+    table : activation totals of all of these languages, for the rankers in :data:`ON_STATISTICS`;
+        more make `distinctive` sets surer.
     probe : the pair's probe, for the rankers in :data:`ON_PROBE`.
     states : neuron states on parallel text by language, for `alignment`.
     competence : by (from, to), float64 (N,), whether the model puts the gold word first, for each
@@ -60,8 +65,7 @@ class Evidence:
     Raises
     ------
     InputError
-        Source and target are one language, a bridge is one of them or comes twice, a language has
-        no statistics.
+        Source and target are one language, a bridge is one of them or comes twice.
     """
 
     source: str
@@ -77,23 +81,36 @@ class Evidence:
 
     def __post_init__(self) -> None:
         require_route(self.source, self.target, self.bridges)
-        absent = set(self.languages) - set(self.table.languages)
-        if absent:
-            raise InputError(
-                f"There are no activation statistics of {', '.join(sorted(absent))}: collect them "
-                "first, or choose other languages."
-            )
 
     @property
     def languages(self) -> tuple[str, ...]:
         """Source, target, and the candidates."""
         return (self.source, self.target, *self.bridges)
 
+    @property
+    def lacking(self) -> tuple[str, ...]:
+        """Those of them without activation statistics."""
+        return tuple(code for code in self.languages if code not in self.table.languages)
+
+    def rows(self) -> list[int]:
+        """Where those languages stand in the table.
+
+        Raises
+        ------
+        InputError
+            One has no statistics.
+        """
+        if self.lacking:
+            raise InputError(
+                f"There are no activation statistics of {', '.join(self.lacking)}: collect them "
+                "first, or choose other languages."
+            )
+        return [self.table.languages.index(code) for code in self.languages]
+
     def neuron_sets(self, *, ties: str | None = None) -> NeuronSets:
         """The sets of those languages among all of the table."""
         settings = self.sets if ties is None else replace(self.sets, ties=ties)
-        rows = [self.table.languages.index(code) for code in self.languages]
-        return select(self.table, settings, rows)
+        return select(self.table, settings, self.rows())
 
 
 def require_route(source: str, target: str, bridges: Sequence[str]) -> None:
@@ -131,6 +148,8 @@ def rank(evidence: Evidence, ranker: str) -> Ranked:
 
 def can_rank(evidence: Evidence, ranker: str) -> bool:
     """Whether a ranker has what it needs."""
+    if ranker in ON_STATISTICS and evidence.lacking:
+        return False
     if ranker in ON_PROBE:
         return evidence.probe is not None
     if ranker == "competence":
@@ -138,7 +157,7 @@ def can_rank(evidence: Evidence, ranker: str) -> bool:
     if ranker == "alignment":
         return all(code in evidence.states for code in evidence.languages)
     if ranker == "english":
-        return "eng_Latn" in evidence.bridges
+        return ENGLISH in evidence.bridges
     return True
 
 
@@ -170,9 +189,11 @@ def _hsic(evidence: Evidence) -> Ranked:
 def _released(evidence: Evidence) -> Ranked:
     sets = evidence.neuron_sets(ties="include")
     neurons = bridge_neurons(sets, evidence.source, evidence.target, evidence.bridges)
-    return score_bridges(
-        _probe(evidence), *neurons, BridgeSettings.released(evidence.settings.band)
+    released = BridgeSettings.released(evidence.settings.band)
+    settings = replace(
+        released, subsamples=evidence.settings.subsamples, seed=evidence.settings.seed
     )
+    return score_bridges(_probe(evidence), *neurons, settings)
 
 
 def _calibrated(evidence: Evidence) -> Ranked:
@@ -222,9 +243,8 @@ def _by_closeness(measure: Callable[[Evidence], np.ndarray], why: str) -> Callab
 
 def _spectrum(metric: str) -> Callable[[Evidence], np.ndarray]:
     def measure(evidence: Evidence) -> np.ndarray:
-        rows = [evidence.table.languages.index(code) for code in evidence.languages]
         settings = replace(evidence.sets, metric=metric, band=(0.0, 1.0))
-        return spectrum(evidence.table, settings, rows=rows).values
+        return spectrum(evidence.table, settings, rows=evidence.rows()).values
 
     return measure
 
@@ -244,7 +264,9 @@ def _uriel(evidence: Evidence) -> np.ndarray:
 
 
 def _english(evidence: Evidence) -> Ranked:
-    scores = np.array([float(bridge == "eng_Latn") for bridge in evidence.bridges])
+    if ENGLISH not in evidence.bridges:
+        raise InputError("English is not among the candidates: add it, or take another ranker.")
+    scores = np.array([float(bridge == ENGLISH) for bridge in evidence.bridges])
     return Ranked(evidence.bridges, scores, _nothing(evidence), {})
 
 
@@ -282,20 +304,28 @@ def verdict(ranked: Ranked, register: Register) -> str:
     level = ranked.as_good_as_first
     if not level:
         return "None of the candidates can be judged."
-    names = {code: register[code].name for code in ranked.bridges}
-    rest = [names[code] for code in ranked.ranking if code not in level]
-    unjudged = [code for code in ranked.bridges if code in ranked.reasons]
-    behind = [name for name in rest if name not in {names[code] for code in unjudged}]
-    first = _listed([names[code] for code in level])
-    if len(level) == 1:
-        said = f"{first} is ahead" if len(ranked.subsamples) else f"{first} comes first"
-    elif behind or unjudged:
-        said = f"{first} are equally good here"
+    behind = [code for code in ranked.ranking if code not in level and code not in ranked.reasons]
+    first = _names(level, register)
+    if len(level) > 1:
+        said = (
+            f"{first} are equally good here"
+            if behind or ranked.reasons
+            else f"This ranking cannot tell {first} apart"
+        )
+    elif not behind:
+        said = f"{first} is the only candidate that can be judged"
     else:
-        return f"This ranking cannot tell {first} apart."
+        said = f"{first} is ahead" if len(ranked.subsamples) else f"{first} comes first"
     if behind:
-        said += f"; {_listed(behind)} {'is' if len(behind) == 1 else 'are'} behind"
+        said += f"; {_names(behind, register)} {'is' if len(behind) == 1 else 'are'} behind"
+    if ranked.reasons:
+        unjudged = [code for code in ranked.bridges if code in ranked.reasons]
+        said += f"; {_names(unjudged, register)} cannot be judged"
     return said + "."
+
+
+def _names(codes: Sequence[str], register: Register) -> str:
+    return _listed([register[code].name for code in codes])
 
 
 def _listed(names: Sequence[str]) -> str:

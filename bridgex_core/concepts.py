@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from .corpora import UDHR
 from .errors import InputError
 from .hsic import cka_matrix, set_similarity
 from .languages import Register
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from .models import Model
 
 CONCEPTS = "concepts"
+SIMILARITY = "concept-similarity"
 MOST_CONCEPTS = 200
 FEWEST_CONCEPTS = 20
 """Two languages that share fewer are not compared: HSIC of so few samples is mostly its bias."""
@@ -250,6 +252,19 @@ class ConceptSimilarity:
         """The values, rows and columns named by FLORES code."""
         return pd.DataFrame(self.values, index=self.languages, columns=self.languages)
 
+    def of(self, codes: Sequence[str]) -> ConceptSimilarity:
+        """Of some of its languages, in their order: what it says of two depends on no third."""
+        at = np.array([self.languages.index(code) for code in codes])
+        square = np.ix_(at, at)
+        return ConceptSimilarity(
+            tuple(codes),
+            self.values[square],
+            self.concepts[square],
+            self.neurons[square],
+            self.layers,
+            self.pooling,
+        )
+
 
 def concept_similarity(
     activations: Mapping[str, ConceptActivations],
@@ -326,3 +341,68 @@ def _similarity(
 def _groups(labels: np.ndarray) -> list[np.ndarray]:
     """The places of each label that occurs."""
     return [np.flatnonzero(labels == label) for label in np.unique(labels)]
+
+
+# ---- Kept ----------------------------------------------------------------------------------------
+
+
+def keep_similarity(
+    store: Store, probe: ConceptProbe, result: ConceptSimilarity, *, corpus: str = UDHR
+) -> None:
+    """Keep a similarity of languages by the paper's neuron sets of a corpus."""
+    identity = _similarity_identity(probe, result.layers, result.pooling, corpus)
+    languages = list(result.languages)
+    tensors = {
+        "values": result.values,
+        "concepts": result.concepts.astype(np.int64),
+        "neurons": result.neurons.astype(np.int64),
+    }
+    manifest = {
+        **identity,
+        "languages": languages,
+        "model_name": probe.source.name,
+        "versions": software_versions(),
+    }
+    key = entry_key(SIMILARITY, **identity, languages=languages)
+    store.save(SIMILARITY, key, tensors, manifest)
+
+
+def stored_similarity(
+    store: Store,
+    probe: ConceptProbe,
+    codes: Sequence[str],
+    band: tuple[float, float] = (0.31, 0.66),
+    *,
+    pooling: str = "layers",
+    corpus: str = UDHR,
+) -> ConceptSimilarity | None:
+    """The kept similarity of these languages, or their part of one of more languages.
+
+    None where none is kept for the model, the number format, the layers and the corpus.
+    """
+    layers = layer_band(probe.source.layers, band)
+    wanted = _similarity_identity(probe, layers, pooling, corpus)
+    for key, manifest in store.entries(SIMILARITY):
+        fits = all(manifest.get(name) == value for name, value in wanted.items())
+        if not fits or not set(codes) <= set(manifest["languages"]):
+            continue
+        entry = store.load(SIMILARITY, key)
+        if entry is not None:
+            tensors = (entry.tensors[name] for name in ("values", "concepts", "neurons"))
+            kept = ConceptSimilarity(tuple(manifest["languages"]), *tensors, layers, pooling)
+            return kept.of(codes)
+    return None
+
+
+def _similarity_identity(
+    probe: ConceptProbe, layers: range, pooling: str, corpus: str
+) -> dict[str, object]:
+    """What a similarity depends on, the languages aside."""
+    return {
+        "model": probe.source.fingerprint,
+        "tokenizer": probe.source.tokenizer_fingerprint,
+        "corpus": corpus,
+        "layers": [layers.start, layers.stop],
+        "pooling": pooling,
+        "settings": {"dtype": probe.dtype, "most": probe.most, "seed": probe.seed},
+    }

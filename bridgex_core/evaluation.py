@@ -139,8 +139,8 @@ class Evaluation:
 
     def compared(self, route: int, *, seed: int = 0) -> Comparison | None:
         """A bridged route against the direct one; None for that itself or where it was not run."""
-        direct = next((i for i, codes in enumerate(self.routes) if len(codes) == 2), None)
-        if direct is None or direct == route:
+        direct = self._direct_of(route)
+        if direct is None:
             return None
         bridged, plain = self.scores(route), self.scores(direct)
         change = paired_bootstrap(plain, bridged, seed=seed)
@@ -156,21 +156,24 @@ class Evaluation:
             tuple(np.flatnonzero(before & ~right).tolist()),
         )
 
+    def _direct_of(self, route: int) -> int | None:
+        """The direct route to compare a bridged one with."""
+        direct = next((i for i, codes in enumerate(self.routes) if len(codes) == 2), None)
+        return None if direct == route else direct
+
     def table(self, ranking: str = RANKINGS[0], *, seed: int = 0) -> pd.DataFrame:
         """One row a route.
 
         Columns: ``bridge`` (empty for direct), ``route``, the measure with ``low`` and ``high``
-        (95 %, bootstrap over the items); ``mrr``, ``mrr_low``, ``mrr_high``, ``first`` (share of
-        gold words at rank 1) where there are ranks; ``difference``, ``difference_low``,
-        ``difference_high``, ``p_value``, ``p_holm`` (Holm's correction over the bridges), ``test``,
-        ``fixed`` and ``broken`` (numbers of items) against direct.
+        (95 %, bootstrap over the items). Where there are ranks, ``mrr`` (mean reciprocal rank) and
+        ``first`` (share of gold words at rank 1), each with its interval, ``mrr_low`` and so on.
+        Against direct: ``difference``, ``difference_low``, ``difference_high``, ``p_value``,
+        ``p_holm`` (Holm's correction over the bridges), ``test``, ``fixed`` and ``broken`` (numbers
+        of items); of the mean reciprocal rank by paired bootstrap ``mrr_difference``,
+        ``mrr_difference_low``, ``mrr_difference_high``, ``mrr_p_value``, ``mrr_p_holm``.
         """
         rows = [self._row(route, ranking, seed) for route in range(len(self.runs))]
-        frame = pd.DataFrame(rows)
-        if "p_value" in frame:
-            tested = frame["p_value"].notna().to_numpy()
-            frame.loc[tested, "p_holm"] = holm(frame.loc[tested, "p_value"].to_numpy())
-        return frame
+        return corrected(pd.DataFrame(rows))
 
     def _row(self, route: int, ranking: str, seed: int) -> dict[str, Any]:
         result, scores = self.runs[route][0], self.scores(route)
@@ -182,14 +185,6 @@ class Evaluation:
             "low": interval.low,
             "high": interval.high,
         }
-        reciprocal, first = (
-            self.reciprocal_ranks(route, ranking),
-            self.first_ranks(route, ranking),
-        )
-        if reciprocal is not None and first is not None:
-            interval = bootstrap_interval(reciprocal, seed=seed)
-            row |= {"mrr": interval.value, "mrr_low": interval.low, "mrr_high": interval.high}
-            row["first"] = float(first.mean())
         against = self.compared(route, seed=seed)
         if against is not None:
             row |= {
@@ -201,7 +196,43 @@ class Evaluation:
                 "fixed": len(against.fixed),
                 "broken": len(against.broken),
             }
+        return row | self._ranks_in_row(route, ranking, seed)
+
+    def _ranks_in_row(self, route: int, ranking: str, seed: int) -> dict[str, Any]:
+        reciprocal = self.reciprocal_ranks(route, ranking)
+        first = self.first_ranks(route, ranking)
+        if reciprocal is None or first is None:
+            return {}
+        row: dict[str, Any] = {}
+        for name, values in (("mrr", reciprocal), ("first", first)):
+            interval = bootstrap_interval(values, seed=seed)
+            row |= {name: interval.value, f"{name}_low": interval.low}
+            row[f"{name}_high"] = interval.high
+        direct = self._direct_of(route)
+        plain = None if direct is None else self.reciprocal_ranks(direct, ranking)
+        if plain is not None:
+            change = paired_bootstrap(plain, reciprocal, seed=seed)
+            row |= {
+                "mrr_difference": change.difference,
+                "mrr_difference_low": change.low,
+                "mrr_difference_high": change.high,
+                "mrr_p_value": change.p_value,
+            }
         return row
+
+
+def corrected(table: pd.DataFrame) -> pd.DataFrame:
+    """A table of tests with Holm's correction over all of its rows, for each measure by itself.
+
+    Columns ``p_holm`` and ``mrr_p_holm``, from ``p_value`` and ``mrr_p_value`` as far as they are
+    there.
+    """
+    table = table.copy()
+    for raw, adjusted in (("p_value", "p_holm"), ("mrr_p_value", "mrr_p_holm")):
+        if raw in table:
+            tested = table[raw].notna().to_numpy()
+            table.loc[tested, adjusted] = holm(table.loc[tested, raw].to_numpy())
+    return table
 
 
 def ranks_of_gold(scores: np.ndarray, accepted: Sequence[Sequence[int]]) -> np.ndarray:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -12,24 +14,26 @@ import pandas as pd
 from . import collection as statistics
 from .alignment import neuron_states
 from .bli import Bli
+from .bridge_hsic import Ranked
 from .bridge_sets import BridgeSettings
-from .bridges import ON_PROBE, RANKERS, Evidence, can_rank, rank, require_route
+from .bridges import ON_PROBE, ON_STATISTICS, RANKERS, Evidence, can_rank, rank, require_route
 from .candidates import LocalBackend
 from .collection import collect_languages, stored_table
 from .languages import Register
 from .languages import register as bundled_register
+from .lexicons import CLDR
 from .models import Model
+from .neurons import ActivationTable
 from .probing import Probe, ProbeTask, run_probe, stored_probe
-from .progress import Snapshot
-from .rankers import PLACE
+from .progress import Snapshot, stage
+from .rankers import COMBINED, PLACE, left_out_scores, quality, recommended
 from .spectrum import PAPER, SpectrumSettings
 from .store import Store, entry_key, software_versions
-from .study import Evaluations, Task, model_identity
+from .study import Evaluations, Task, measured, model_identity
 from .xicl import Route
 
 SCORES = "bridge-scores"
 COMPETENCE_WORDS = 40
-_SELDOM = ("random", "english")  # known without any evidence
 
 
 @dataclass(frozen=True)
@@ -83,7 +87,12 @@ class Candidates:
         return stored_probe(self.store, self.task, self.identity)
 
     def steps(self) -> list[tuple[Task, Route]]:
-        """What to measure for `competence`: both steps of every candidate's chain."""
+        """What to measure for `competence`: both steps of every candidate's chain.
+
+        A lexicon in a file is of one pair alone: the words are the bundled ones then.
+        """
+        spec = self.task.lexicon
+        lexicon = spec if Path(spec).expanduser().is_dir() else CLDR
         source, target = self.task.source, self.task.target
         ends = [step for b in self.bridges for step in ((source, b), (b, target))]
         return [
@@ -91,7 +100,7 @@ class Candidates:
                 Bli(
                     *step,
                     items=COMPETENCE_WORDS,
-                    lexicon=self.task.lexicon,
+                    lexicon=lexicon,
                     apart=False,
                     register=self.register,
                 ),
@@ -116,34 +125,36 @@ class Candidates:
         sets: SpectrumSettings = PAPER,
         settings: BridgeSettings | None = None,
     ) -> Evidence:
-        """The evidence of some rankers, as far as it is stored.
-
-        Raises
-        ------
-        InputError
-            A language has no stored statistics.
-        """
-        known = statistics.available(self.store, self.statistics)
-        codes = dict.fromkeys([*self.languages, *self.company])
+        """The evidence of some rankers, as far as it is stored."""
+        known = set(statistics.available(self.store, self.statistics))
+        codes = [code for code in dict.fromkeys([*self.languages, *self.company]) if code in known]
         probe = self.probe() if set(rankers) & set(ON_PROBE) else None
         wants_states = "alignment" in rankers and self.statistics.corpus.parallel
+        covered = [code for code in self.languages if code in known]
         return Evidence(
             self.task.source,
             self.task.target,
             self.bridges,
-            stored_table(self.store, self.statistics, [c for c in codes if c in known]),
+            stored_table(self.store, self.statistics, codes) if codes else _NOTHING,
             probe.used if probe is not None else None,
-            neuron_states(self.store, self.statistics, self.languages) if wants_states else {},
+            neuron_states(self.store, self.statistics, covered) if wants_states else {},
             self.competence() if "competence" in rankers else {},
             sets,
             settings or BridgeSettings(),
         )
 
     def missing(self, rankers: Collection[str]) -> tuple[str, ...]:
-        """What has to be computed for some rankers: `statistics`, `probe`, `competence`."""
+        """What has to be computed for some rankers: `statistics`, `probe`, `competence`.
+
+        Raises
+        ------
+        InputError
+            It cannot be: a language has no text, or no words.
+        """
         needs = []
-        known = set(statistics.available(self.store, self.statistics))
-        if set(rankers) - set(_SELDOM) - {"uriel", "competence"} and set(self.languages) - known:
+        if set(rankers) & {*ON_STATISTICS, "alignment"} and not all(
+            map(self._known, self.languages)
+        ):
             needs.append("statistics")
         if set(rankers) & set(ON_PROBE) and self.probe() is None:
             needs.append("probe")
@@ -152,6 +163,11 @@ class Candidates:
         ):
             needs.append("competence")
         return tuple(needs)
+
+    def _known(self, code: str) -> bool:
+        text = self.statistics.corpus.text(code)
+        kind = statistics.STATISTICS
+        return self.store.has(kind, self.statistics.key(kind, text))
 
     def complete(
         self,
@@ -169,30 +185,42 @@ class Candidates:
 
         Raises
         ------
+        InputError
+            What :meth:`missing` raises, before anything is computed.
         Cancelled
             ``cancelled`` answered True; what was finished is kept.
         """
         needs = self.missing(rankers)
-        if "statistics" in needs:
-            model = load(self.statistics.dtype)
+        for number, need in enumerate(needs):
+            self._compute(need, load, stage(report, number, len(needs)), cancelled)
+
+    def _compute(
+        self,
+        need: str,
+        load: Callable[[str], Model],
+        report: Callable[[Snapshot], None] | None,
+        cancelled: Callable[[], bool] | None,
+    ) -> None:
+        dtype = self.statistics.dtype
+        if need == "statistics":
             collect_languages(
                 self.store,
-                model,
+                load(dtype),
                 self.statistics,
                 self.languages,
                 report=report,
                 cancelled=cancelled,
             )
-        if "probe" in needs:
+        elif need == "probe":
             run_probe(
                 self.store,
                 self.task,
                 self.identity,
-                lambda: load(self.statistics.dtype),
+                lambda: load(dtype),
                 report=report,
                 cancelled=cancelled,
             )
-        if "competence" in needs:
+        else:
             self.evaluations.run(
                 self.steps(),
                 lambda: LocalBackend(load(self.answers_dtype)),
@@ -203,48 +231,139 @@ class Candidates:
     def scores(self, rankers: Sequence[str] = tuple(RANKERS)) -> pd.DataFrame:
         """One row a bridge: its place, and a score by every ranker that has its evidence."""
         evidence = self.gather(rankers)
-        frame = pd.DataFrame(dict.fromkeys(PLACE, ""), index=range(len(self.bridges)))
-        frame["source"], frame["target"] = self.task.source, self.task.target
-        frame["bridge"] = self.bridges
-        for ranker in rankers:
-            if can_rank(evidence, ranker):
-                frame[ranker] = rank(evidence, ranker).scores
+        able = (ranker for ranker in rankers if can_rank(evidence, ranker))
+        return self.table({ranker: rank(evidence, ranker) for ranker in able})
+
+    def table(self, rankings: Mapping[str, Ranked]) -> pd.DataFrame:
+        """Rankings by ranker as the same table."""
+        place = {"source": self.task.source, "target": self.task.target, "bridge": self.bridges}
+        frame = pd.DataFrame(place)
+        for ranker, ranked in rankings.items():
+            frame[ranker] = ranked.scores
         return frame
 
 
+_NOTHING = ActivationTable((), np.empty((0, 0, 0)), np.empty((0, 0, 0)), np.empty(0))
+
+
+# ---- Kept scores, and what they say of the rankers -----------------------------------------------
+
+
 def keep_scores(candidates: Candidates, frame: pd.DataFrame) -> None:
-    """Keep a pair's scores of :meth:`Candidates.scores`, for comparisons over pairs."""
+    """Keep a pair's scores of :meth:`Candidates.scores`, for comparisons over pairs.
+
+    They replace kept ones of the same bridges and rankers.
+    """
+    task = candidates.task
     rankers = [name for name in frame if name not in PLACE]
     identity = {
         **candidates.identity,
-        "source": candidates.task.source,
-        "target": candidates.task.target,
+        "source": task.source,
+        "target": task.target,
         "bridges": list(candidates.bridges),
         "rankers": rankers,
-        "probe": candidates.task.identity(),
     }
+    key = entry_key(SCORES, **identity)
+    candidates.store.delete(SCORES, key)
     candidates.store.save(
         SCORES,
-        entry_key(SCORES, **identity),
+        key,
         {name: frame[name].to_numpy(dtype=np.float64) for name in rankers},
-        {**identity, "versions": software_versions()},
+        {
+            **identity,
+            "probe": {"words": task.words, "lexicon": task.lexicon, "known": task.known},
+            "kept": datetime.now(UTC).isoformat(timespec="microseconds"),
+            "versions": software_versions(),
+        },
     )
 
 
 def kept_scores(candidates: Candidates) -> pd.DataFrame:
-    """The scores that are kept for this model, of all pairs; the latest of each."""
-    frames = []
+    """The scores that are kept for this model, of all pairs.
+
+    Of a pair and a ranker those that were kept last.
+    """
+    long = []
     for key, manifest in candidates.store.entries(SCORES):
         entry = None
         if manifest.get("model") == candidates.statistics.source.fingerprint:
             entry = candidates.store.load(SCORES, key)
         if entry is not None:
-            frame = pd.DataFrame(dict(entry.tensors))
-            frame.insert(0, "bridge", manifest["bridges"])
-            frame.insert(0, "target", manifest["target"])
-            frame.insert(0, "source", manifest["source"])
-            frames.append((manifest["created"], frame))
-    if not frames:
+            place = {name: manifest[name] for name in ("source", "target")}
+            place["kept"] = manifest.get("kept", manifest["created"])
+            frame = pd.DataFrame({**place, "bridge": manifest["bridges"], **entry.tensors})
+            long.append(frame.melt([*place, "bridge"], var_name="ranker"))
+    if not long:
         return pd.DataFrame(columns=PLACE)
-    newest = [frame for _, frame in sorted(frames, key=lambda dated: dated[0], reverse=True)]
-    return pd.concat(newest).groupby(PLACE, as_index=False).first()
+    every = pd.concat(long, ignore_index=True)
+    last = every.groupby(["source", "target", "ranker"])["kept"].transform("max")
+    wide = every[every["kept"] == last].pivot(index=PLACE, columns="ranker", values="value")
+    return wide.rename_axis(columns=None).reset_index()
+
+
+@dataclass(frozen=True)
+class Recommendation:
+    """Which ranker to go by, judged by the pairs that were measured.
+
+    Attributes
+    ----------
+    ranker : the one of lowest regret.
+    quality : of every ranker, see :func:`bridgex_core.rankers.quality`.
+    """
+
+    ranker: str
+    quality: pd.DataFrame
+
+    def sentence(self) -> str:
+        """Why, for people."""
+        own = self.quality.set_index("ranker").loc[self.ranker]
+        pairs = int(own["pairs"])
+        return (
+            f"No ranker loses less than {self.ranker}: over {pairs} measured "
+            f"{'pair' if pairs == 1 else 'pairs'} its first choice is the best bridge in "
+            f"{own['hits']:.0%}, and loses {own['regret']:.3f} of the mean reciprocal rank "
+            f"({own['low']:.3f} to {own['high']:.3f})."
+        )
+
+
+def recommend(candidates: Candidates, rankers: Sequence[str]) -> Recommendation | None:
+    """Which of some rankers does best on the pairs that were measured for this model.
+
+    The combination is judged on pairs whose target its weights were not fitted on. None where no
+    pair that all of them can judge was measured.
+    """
+    scores, gains = (
+        kept_scores(candidates),
+        measured(candidates.store, candidates.statistics.source),
+    )
+    names = [ranker for ranker in rankers if ranker in scores]
+    if not names or gains.empty:
+        return None
+    parts = combinable(names)
+    scores[COMBINED] = left_out_scores(scores, gains, parts) if parts else np.nan
+    table = quality(scores, gains, [*names, COMBINED])
+    best = recommended(table)
+    return None if best is None else Recommendation(best, table)
+
+
+def combine(candidates: Candidates, rankings: Mapping[str, Ranked]) -> Ranked | None:
+    """The pair's candidates by the combination of these rankers, fitted on other targets alone.
+
+    None where nothing was measured of them.
+    """
+    own, others = candidates.table(rankings), kept_scores(candidates)
+    parts = combinable([ranker for ranker in rankings if ranker in others])
+    if not parts:
+        return None
+    others = others[others["target"] != candidates.task.target]
+    scores = pd.concat([own, others], ignore_index=True)
+    gains = measured(candidates.store, candidates.statistics.source)
+    found = left_out_scores(scores, gains, parts).to_numpy()[: len(own)]
+    if np.isnan(found).any():
+        return None
+    return Ranked(candidates.bridges, found, np.empty((0, len(own))), {})
+
+
+def combinable(rankers: Sequence[str]) -> list[str]:
+    """Those that the combination weighs: all but chance."""
+    return [ranker for ranker in rankers if ranker != "random"]

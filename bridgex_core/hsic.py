@@ -75,7 +75,7 @@ def hsic_matrix(
     >>> hsic_matrix([[0, 1, 2, 3]], [[0, 1, 2, 3], [5, 5, 5, 5]]).round(4)
     array([[0.1285, 0.    ]])
     """
-    scaled_x, scaled_y, rule, tolerance = _prepared(x, y, bandwidth, estimator, tolerance)
+    scaled_x, scaled_y, rule, tolerance = prepared(x, y, bandwidth, estimator, tolerance)
     return values_of(scaled_x, scaled_y, rule, tolerance)
 
 
@@ -93,7 +93,7 @@ def cka_matrix(
     itself (a constant row) it is 0. Parameters as for `hsic_matrix`; the tolerance is that of the
     numerator.
     """
-    scaled_x, scaled_y, rule, tolerance = _prepared(x, y, bandwidth, estimator, tolerance)
+    scaled_x, scaled_y, rule, tolerance = prepared(x, y, bandwidth, estimator, tolerance)
     values = values_of(scaled_x, scaled_y, rule, tolerance)
     own_x, own_y = (own_values(side, rule, tolerance) for side in (scaled_x, scaled_y))
     own = np.sqrt(np.outer(own_x, own_y))
@@ -135,7 +135,7 @@ def permutation_test(
             f"A permutation test needs at least one permutation, but {permutations} were asked for."
         )
     x_rows, y_rows = np.asarray(x_row)[np.newaxis], np.asarray(y_row)[np.newaxis]
-    scaled_x, scaled_y, rule, _ = _prepared(x_rows, y_rows, bandwidth, "biased", None)
+    scaled_x, scaled_y, rule, _ = prepared(x_rows, y_rows, bandwidth, "biased", None)
     samples, scale = scaled_x.shape[1], rule.scale
     x, y = _factor(scaled_x), _factor(scaled_y)
     hsic = scale * float(((x @ y.T) ** 2).sum())
@@ -195,7 +195,7 @@ def standardise(x: ArrayLike) -> np.ndarray:
 # ---- Input -------------------------------------------------------------------------------------
 
 
-def _prepared(
+def prepared(
     x: ArrayLike,
     y: ArrayLike,
     bandwidth: Bandwidth,

@@ -16,7 +16,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .hsic import Bandwidth, Estimator, _prepared
+from .hsic import Bandwidth, Estimator, prepared
 from .hsic_estimators import Rule
 from .hsic_features import gaussian_kernel
 from .hsic_products import RowSums
@@ -69,7 +69,7 @@ def subsampled(
     Yields rows of x, rows of y, and their values (S, rows of x, rows of y), float64, exact to
     rounding. Parameters and errors are those of `hsic.hsic_matrix`; σ is that of all n samples.
     """
-    scaled_x, scaled_y, _, _ = _prepared(x, y, bandwidth, estimator, None)
+    scaled_x, scaled_y, _, _ = prepared(x, y, bandwidth, estimator, None)
     scaled_x, scaled_y = scaled_x[:, halves.order], scaled_y[:, halves.order]
     inside = halves.inside()
     rules = [Rule.of(estimator, int(size)) for size in inside.sum(axis=1)]

@@ -48,6 +48,11 @@ class ProbeTask:
         left out.
     known : ``greedy``: the model writes an accepted translation; ``ranked``: the gold word is
         among the first 5 % of all the probe's first answers by log-probability.
+
+    Raises
+    ------
+    InputError
+        Fewer than two words, or an unknown rule.
     """
 
     source: str
@@ -58,6 +63,10 @@ class ProbeTask:
     register: Register = field(default_factory=bundled_register, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        if self.words < 2:
+            raise InputError(
+                f"HSIC compares neurons over at least two words, but {self.words} were asked for."
+            )
         if self.known not in KNOWN_RULES:
             raise InputError(
                 f"There is no rule '{self.known}' for known pairs: use {' or '.join(KNOWN_RULES)}."
@@ -72,9 +81,10 @@ class ProbeTask:
         ordered = sorted(probe.pairs, key=lambda pair: pair.word not in single)
         chosen = tuple(ordered[: self.words])
         if len(chosen) < 2:
+            what = "one word" if chosen else "no word"
             raise InputError(
-                f"The lexicon has {len(chosen)} words from {self.source} to {self.target} for a "
-                "probe, and HSIC compares at least two: give a larger one."
+                f"The lexicon has {what} from {self.source} to {self.target} for a probe, and HSIC "
+                "compares neurons over at least two: give a larger one."
             )
         return chosen
 
@@ -122,10 +132,17 @@ class Probe:
     def sentence(self) -> str:
         """On which words a result stands, for people."""
         known, words = int(self.known.sum()), len(self.known)
+        greedy = self.task.known == "greedy"
         if self.enough:
-            return f"Measured on the {known} of {words} words that the model translates right."
+            knows = (
+                "that the model translates right"
+                if greedy
+                else f"whose translation the model ranks among the first {FIRST_SHARE:.0%}"
+            )
+            return f"Measured on the {known} of {words} words {knows}."
+        how = "right" if greedy else f"within the first {FIRST_SHARE:.0%} of its candidates"
         return (
-            f"The model translates {known} of {words} words right, fewer than the {FEWEST_KNOWN} "
+            f"The model translates {known} of {words} words {how}, fewer than the {FEWEST_KNOWN} "
             "that a judgement needs: all words are used, and the ranking may say little."
         )
 

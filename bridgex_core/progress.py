@@ -144,6 +144,27 @@ class Progress:
             self._report(self.snapshot)
 
 
+def stage(
+    report: Callable[[Snapshot], None] | None, number: int, stages: int
+) -> Callable[[Snapshot], None] | None:
+    """The report of one of several stages, which tells it as a share of all of them.
+
+    Stages count alike, from 0; the time that is left is known in the last one alone.
+
+    >>> second = stage(lambda now: print(f"{now.fraction:.0%}", now.eta_seconds), 1, 2)
+    >>> second(Snapshot(3, 6, "", 20.0))
+    75% 20.0
+    """
+    if report is None:
+        return None
+
+    def told(now: Snapshot) -> None:
+        left = now.eta_seconds if number == stages - 1 else None
+        report(Snapshot(number + now.fraction, stages, now.message, left))
+
+    return told
+
+
 def time_left(seconds: float | None) -> str:
     """The remaining time in words; empty when it is not known.
 

@@ -19,6 +19,7 @@ from .statistical_tests import bootstrap_interval
 PAIR = ["source", "target"]
 PLACE = [*PAIR, "bridge"]
 COMBINED = "combined"
+_EQUAL = 1e-9  # of a score: a smaller difference is rounding
 _RIDGE = 1.0  # prior of the weights, in units of one observation of each standardised score
 
 
@@ -45,7 +46,7 @@ def kendall(scores: pd.DataFrame, rankers: Sequence[str]) -> pd.DataFrame:
 
 def _tau(a: np.ndarray, b: np.ndarray) -> float:
     both = np.isfinite(a) & np.isfinite(b)
-    if both.sum() < 2 or np.ptp(a[both]) == 0 or np.ptp(b[both]) == 0:
+    if both.sum() < 2 or any(np.ptp(x) <= _EQUAL * np.abs(x).max() for x in (a[both], b[both])):
         return float("nan")
     return float(kendalltau(a[both], b[both]).statistic)
 
@@ -59,13 +60,14 @@ def losses(scores: pd.DataFrame, measured: pd.DataFrame, ranker: str, value: str
     less the chosen one's; the mean of the choices where several are first) and ``hit`` (share of
     the first choices that are best). Pairs on which the ranker cannot tell are left out.
     """
-    both = scores[[*PLACE, ranker]].merge(measured[[*PLACE, value]], on=PLACE)
+    both = scores[[*PLACE, ranker]].merge(_known(measured, value), on=PLACE)
     rows = []
     for (source, target), group in both.groupby(PAIR):
         judged = group[np.isfinite(group[ranker])]
         if judged.empty:
             continue
-        first = judged[judged[ranker] == judged[ranker].max()][value]
+        top = judged[ranker].max()
+        first = judged[judged[ranker] >= top - _EQUAL * abs(top)][value]
         best = group[value].max()
         rows.append((source, target, float(best - first.mean()), float((first == best).mean())))
     return pd.DataFrame(rows, columns=[*PAIR, "regret", "hit"])
@@ -81,21 +83,28 @@ def quality(
 ) -> pd.DataFrame:
     """How good each ranker's first choices are, lowest regret first.
 
+    All on the pairs that every one of them can judge, or the regrets would not compare; a ranker
+    that can judge no pair is left out.
+
     Columns: ``ranker``, ``pairs``, ``hits`` (mean share of first choices that are the best
     bridge), ``regret`` with ``low`` and ``high`` (95 %, bootstrap over the pairs; pairs share
     languages, so the truth is less sure than that).
     """
+    lost = pd.concat([losses(scores, measured, r, value).assign(ranker=r) for r in rankers])
+    able = lost["ranker"].nunique()
+    shared = lost[lost.groupby(PAIR)["ranker"].transform("nunique") == able]
     rows = []
-    for ranker in rankers:
-        lost = losses(scores, measured, ranker, value)
-        if lost.empty:
-            continue
-        regret = lost["regret"].to_numpy()
-        mean = bootstrap_interval(regret, seed=seed)
-        rows.append((ranker, len(lost), lost["hit"].mean(), mean.value, mean.low, mean.high))
+    for ranker, judged in shared.groupby("ranker", sort=False):
+        mean = bootstrap_interval(judged["regret"].to_numpy(), seed=seed)
+        rows.append((ranker, len(judged), judged["hit"].mean(), mean.value, mean.low, mean.high))
     columns = ["ranker", "pairs", "hits", "regret", "low", "high"]
     frame = pd.DataFrame(rows, columns=columns)
     return frame.sort_values("regret", kind="stable", ignore_index=True)
+
+
+def _known(measured: pd.DataFrame, value: str) -> pd.DataFrame:
+    """Where the value was measured."""
+    return measured[[*PLACE, value]].dropna(subset=[value])
 
 
 @dataclass(frozen=True)
@@ -128,7 +137,7 @@ def fit_combination(
     InputError
         No pair is in both tables.
     """
-    both = scores.merge(measured[[*PLACE, value]], on=PLACE)
+    both = scores.merge(_known(measured, value), on=PLACE)
     if both.empty:
         raise InputError("No pair has been measured: nothing to fit a combination to.")
     x, y = _features(both, rankers), _features(both, [value])[:, 0]
@@ -146,7 +155,7 @@ def left_out_scores(
     combined = pd.Series(np.nan, index=scores.index, name=COMBINED)
     for target, group in scores.groupby("target"):
         others = scores[scores["target"] != target], measured[measured["target"] != target]
-        if others[0].merge(others[1], on=PLACE).empty:
+        if others[0].merge(_known(others[1], value), on=PLACE).empty:
             continue
         combined[group.index] = fit_combination(*others, rankers, value).score(group)
     return combined
@@ -154,9 +163,10 @@ def left_out_scores(
 
 def _features(table: pd.DataFrame, columns: Sequence[str]) -> np.ndarray:
     """(rows, columns): standardised within each pair; 0 where unknown or all alike."""
+    scores = table[list(columns)]
     groups = table.groupby(PAIR)[list(columns)]
     spread = groups.transform("std", ddof=0)
-    values = (table[list(columns)] - groups.transform("mean")) / spread.where(spread > 0)
+    values = (scores - groups.transform("mean")) / spread.where(spread > _EQUAL * scores.abs())
     return values.fillna(0.0).to_numpy(dtype=np.float64)
 
 

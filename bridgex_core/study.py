@@ -10,24 +10,31 @@ import pandas as pd
 
 from .bli import Bli
 from .decoding import Backend
-from .evaluation import RANKINGS, Evaluation, RouteResult
+from .errors import InputError
+from .evaluation import RANKINGS, Evaluation, RouteResult, corrected
 from .languages import Register
 from .model_sources import ModelSource
 from .progress import Advances, Progress, Snapshot
-from .statistical_tests import holm
 from .store import Store, entry_key, software_versions
 from .xicl import Route
 
 EVALUATIONS = "evaluations"
 BRIDGES = ("eng_Latn", "deu_Latn", "fra_Latn", "ita_Latn", "por_Latn", "spa_Latn")
 """The paper's candidates."""
+_PAIR = ("source", "target")
+_LEVEL = 0.05  # of significance
 
 
 class Task(Protocol):
     """Something to evaluate: items, a score, and how a route is run."""
 
-    name: str
-    measure: str
+    @property
+    def name(self) -> str:
+        """What it is called, such as ``bli``."""
+
+    @property
+    def measure(self) -> str:
+        """What a score is, ``accuracy`` or ``chrF``."""
 
     def identity(self) -> dict[str, Any]:
         """Everything that results depend on, model and route aside."""
@@ -180,6 +187,7 @@ class Study:
     sources, targets, bridges : FLORES codes; every source with every target, and with each bridge
         that is neither of the two.
     items, shots, seeds : see :class:`bridgex_core.bli.Bli`; a run for every seed.
+    only : these pairs of source and target instead of all.
     """
 
     sources: tuple[str, ...] = ("eng_Latn", "zho_Hans", "arb_Arab", "ind_Latn", "jpn_Jpan")
@@ -188,11 +196,12 @@ class Study:
     items: int = 100
     shots: int = 4
     seeds: tuple[int, ...] = (0,)
+    only: tuple[tuple[str, str], ...] = ()
 
     @property
     def pairs(self) -> tuple[tuple[str, str], ...]:
-        """Every source with every other target."""
-        return tuple((s, t) for s in self.sources for t in self.targets if s != t)
+        """Every source with every other target, or ``only`` some."""
+        return self.only or tuple((s, t) for s in self.sources for t in self.targets if s != t)
 
     def tasks(self, pair: tuple[str, str]) -> list[Bli]:
         """One a seed."""
@@ -204,13 +213,13 @@ class Study:
         through = [register[code] for code in self.bridges if code not in pair]
         return [Route.of(source, target), *(Route.of(source, target, b) for b in through)]
 
-    def work(self, register: Register) -> list[tuple[Task, Route]]:
+    def work(self, register: Register) -> list[tuple[Bli, Route]]:
         """Everything to run."""
         return [
             (task, route)
-            for pair in self.pairs
+            for pair, tasks in ((pair, self.tasks(pair)) for pair in self.pairs)
             for route in self.routes(pair, register)
-            for task in self.tasks(pair)
+            for task in tasks
         ]
 
     def results(
@@ -266,15 +275,54 @@ def study_table(
 ) -> pd.DataFrame:
     """One row a pair and route: the columns of :meth:`Evaluation.table` and ``source``, ``target``.
 
-    ``p_holm`` is corrected over the tests of all pairs together.
+    ``p_holm`` and ``mrr_p_holm`` are corrected over the tests of all pairs together.
+
+    Raises
+    ------
+    InputError
+        There is no result.
     """
+    if not results:
+        raise InputError("No pair of the study is computed yet: run the study first.")
     frames = []
     for (source, target), evaluation in results.items():
         frame = evaluation.table(ranking)
         frame.insert(0, "target", target)
         frame.insert(0, "source", source)
         frames.append(frame)
-    whole = pd.concat(frames, ignore_index=True)
-    tested = whole["p_value"].notna().to_numpy()
-    whole.loc[tested, "p_holm"] = holm(whole.loc[tested, "p_value"].to_numpy())
-    return whole
+    return corrected(pd.concat(frames, ignore_index=True))
+
+
+def to_latex(table: pd.DataFrame, measure: str = "accuracy") -> str:
+    """A table for a paper, in points of 100: the direct routes, and what each bridge changes.
+
+    A star marks changes that are significant at 5 % after Holm's correction over all tests.
+
+    Parameters
+    ----------
+    table : of :func:`study_table`.
+    measure : ``accuracy`` or ``mrr``.
+    """
+    prefix = "mrr_" if measure == "mrr" else ""
+    direct = table[table["bridge"] == ""].set_index([*_PAIR])[measure]
+    bridged = table[table["bridge"] != ""].set_index([*_PAIR, "bridge"])
+    bridges = list(dict.fromkeys(bridged.index.get_level_values("bridge")))
+    rows = []
+    for pair, value in direct.items():
+        row = [*map(_latex_code, pair), f"{100 * value:.1f}"]
+        for bridge in bridges:
+            there = (*pair, bridge) in bridged.index
+            row.append(_latex_change(bridged.loc[(*pair, bridge)], prefix) if there else "--")
+        rows.append(row)
+    header = [*_PAIR, "direct", *map(_latex_code, bridges)]
+    frame = pd.DataFrame(rows, columns=header)
+    return str(frame.to_latex(index=False, column_format="ll" + "r" * (len(header) - 2)))
+
+
+def _latex_code(code: str) -> str:
+    return code.replace("_", r"\_")
+
+
+def _latex_change(row: pd.Series, prefix: str) -> str:
+    star = "^{*}" if row[f"{prefix}p_holm"] <= _LEVEL else ""
+    return f"${100 * row[f'{prefix}difference']:+.1f}{star}$"

@@ -5,13 +5,19 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
+from .candidates import candidate_tokens
 from .decoding import Backend, Decoding, Generated
 from .errors import InputError
 from .languages import Language
 from .lexicons import Lexicon
 from .progress import Advances
 from .prompts import PAPER_TEMPLATE, ChainTemplate, translation_prompt
+from .scoring import normalise
+
+if TYPE_CHECKING:
+    from .models import Model
 
 Examples = Sequence[Sequence[str]]
 """Demonstrations: each has a word for every language of a route."""
@@ -21,10 +27,13 @@ Examples = Sequence[Sequence[str]]
 class Route:
     """The languages that a chain goes through, at least two.
 
+    The last may be the first again: a passage read through a bridge, a question asked in its own
+    language.
+
     Raises
     ------
     InputError
-        A language that comes twice.
+        One language alone, or a bridge that comes twice or is source or target.
     """
 
     languages: tuple[Language, ...]
@@ -32,7 +41,7 @@ class Route:
     def __post_init__(self) -> None:
         if len(self.languages) < 2:
             raise InputError("A chain goes from one language to another: choose at least two.")
-        for language in self.languages:
+        for language in self.bridges:
             if self.languages.count(language) > 1:
                 raise InputError(
                     f"{language.name} comes twice in the chain {self.label}: a bridge has to be "
@@ -41,7 +50,15 @@ class Route:
 
     @classmethod
     def of(cls, source: Language, target: Language, bridge: Language | None = None) -> Route:
-        """Direct, or through one bridge."""
+        """For a translation: direct, or through one bridge.
+
+        Raises
+        ------
+        InputError
+            A language that comes twice.
+        """
+        if source == target:
+            raise InputError(f"Source and target are both {source.name}: choose two languages.")
         return cls((source, target) if bridge is None else (source, bridge, target))
 
     @property
@@ -99,7 +116,8 @@ class Chain:
     ----------
     route : the languages.
     text : what was to be translated.
-    steps : one a language after the source; fewer while it is still being written.
+    steps : one a prompt, in most chains one a language after the source; fewer while it is still
+        being written.
     """
 
     route: Route
@@ -231,13 +249,47 @@ class Demonstrations:
         InputError
             Fewer words than shots.
         """
+        self._require(shots)
+        return tuple(sorted(self.rows, key=lambda row: _place(row, seed))[: max(0, shots)])
+
+    def without(self, text: str) -> Demonstrations:
+        """All but those of a text that is to be translated: they would give its answer away."""
+        asked = normalise(text)
+        return replace(self, rows=tuple(row for row in self.rows if normalise(row[0]) != asked))
+
+    def nearest(self, model: Model, text: str, shots: int) -> tuple[tuple[str, ...], ...]:
+        """Demonstrations of the words nearest to a text; the nearest comes last, next to the text.
+
+        Near by the cosine of the means of the model's own input embeddings.
+
+        Raises
+        ------
+        InputError
+            Fewer words than shots, or an empty text.
+        """
+        import torch
+
+        self._require(shots)
+        if shots < 1:
+            return ()
+        tokens = candidate_tokens(model, [text, *(row[0] for row in self.rows)])
+        embed = model.network.get_input_embeddings()
+        with torch.inference_mode():
+            means = torch.stack(
+                [embed(torch.tensor(ids, device=model.device)).float().mean(0) for ids in tokens]
+            )
+            near = torch.cosine_similarity(means[1:], means[:1]).tolist()
+        order = sorted(range(len(near)), key=lambda row: (-near[row], _place(self.rows[row], 0)))
+        return tuple(self.rows[row] for row in reversed(order[:shots]))
+
+    def _require(self, shots: int) -> None:
         if shots > len(self.rows):
             raise InputError(
                 f"There are {len(self.rows)} words to demonstrate {self.route.label} with, fewer "
                 f"than the {shots} asked for: ask for fewer."
             )
 
-        def place(row: tuple[str, ...]) -> bytes:
-            return hashlib.sha256(f"{seed}\n{row[0]}".encode()).digest()
 
-        return tuple(sorted(self.rows, key=place)[: max(0, shots)])
+def _place(row: Sequence[str], seed: int) -> bytes:
+    """Where a seed puts a demonstration."""
+    return hashlib.sha256(f"{seed}\n{row[0]}".encode()).digest()

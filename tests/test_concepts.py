@@ -15,8 +15,10 @@ from bridgex_core.concepts import (
     ConceptProbe,
     common_concepts,
     concept_similarity,
+    keep_similarity,
     record_concepts,
     stored_concepts,
+    stored_similarity,
 )
 from bridgex_core.errors import Cancelled, InputError
 from bridgex_core.language_graph import language_graph, suggested_threshold
@@ -255,3 +257,28 @@ def test_rows_are_those_of_the_neurons_and_concepts_asked():
     assert some.rows(wanted, ["d", "a"]).tolist() == [[11, 8], [19, 16]]
     with pytest.raises(ValueError, match="do not fit together"):
         ConceptActivations.of(["a"], recorded, mask)
+
+
+def test_a_kept_similarity_is_found_again_for_some_of_its_languages(tmp_path, probe):
+    store = Store(tmp_path / "store")
+    rng = np.random.default_rng(0)
+    languages = {code: random_language(rng, layers=2, width=64) for code in CODES}
+    whole = concept_similarity({**languages, "fin_Latn": languages["eng_Latn"]}, (0.5, 1.0))
+    assert stored_similarity(store, probe, CODES, (0.5, 1.0)) is None
+    keep_similarity(store, probe, whole)
+    found = stored_similarity(store, probe, ("fin_Latn", "swh_Latn"), (0.4, 0.9))
+    assert found.languages == ("fin_Latn", "swh_Latn")
+    assert found.layers == range(1, 2)
+    assert found.values[0, 1] == found.values[1, 0] == whole.values[3, 1]
+    assert found.concepts[0, 1] == whole.concepts[3, 1]
+    assert found.neurons[0, 0] == whole.neurons[3, 3]
+    for other in (
+        {"probe": replace(probe, dtype="bfloat16")},
+        {"probe": replace(probe, source=replace(probe.source, fingerprint="x"))},
+        {"codes": (*CODES, "deu_Latn")},
+        {"band": WHOLE},
+        {"pooling": "band"},
+        {"corpus": "elsewhere"},
+    ):
+        asked = {"probe": probe, "codes": CODES, "band": (0.5, 1.0), **other}
+        assert stored_similarity(store, **asked) is None, other

@@ -23,8 +23,16 @@ COMMANDS: dict[str, str] = {
     "collect": "compute activation statistics of languages into the store",
     "spectrum": "the overlap of languages' neurons, from stored statistics",
     "typology": "how a spectrum agrees with what linguists know of the languages",
+    "probe": "record what translation prompts of a pair do inside the model, and what it knows",
+    "bridges": "bridge languages for a pair, ranked",
+    "similarity": "HSIC similarity of languages: the same concepts, each in its own words",
+    "try": "one word or sentence, directly and through bridges, with what is known of each answer",
+    "evaluate": "a task along several routes, item by item, tested against the direct one",
+    "study": "word translation for several pairs of languages, directly and through bridges",
 }
 """Every command with one line about it."""
+
+_MODULES = {"try": "chains"}  # where a command has another name than its module
 
 EXIT_INPUT = 2
 EXIT_STOPPED = 130  # as after SIGINT
@@ -93,7 +101,7 @@ def build_parser(commands: Collection[str] = tuple(COMMANDS)) -> Parser:
             name, help=summary, description=f"{summary[0].upper()}{summary[1:]}."
         )
         if name in commands:
-            module = importlib.import_module(f"{__name__}.{name}")
+            module = importlib.import_module(f"{__name__}.{_MODULES.get(name, name)}")
             module.add_arguments(command)
             command.set_defaults(run=module.run)
     return parser

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import math
 from typing import Any, NoReturn
 
 from bridgex_core.corpora import UDHR
 from bridgex_core.embedded import DEFAULT_MODEL
 from bridgex_core.errors import InputError
 from bridgex_core.models import DTYPES
+from bridgex_core.neurons import SELECTIONS
 
 Arguments = argparse._ActionsContainer
 """A parser or a group of its arguments."""
@@ -41,7 +43,7 @@ def add_seed(parser: Arguments) -> None:
     """--seed, where something is drawn at random."""
     parser.add_argument(
         "--seed",
-        type=_seed,
+        type=whole_number,
         default=0,
         metavar="N",
         help="seed of everything random (default: %(default)s)",
@@ -79,7 +81,71 @@ def add_dtype(parser: Arguments) -> None:
     )
 
 
-def _seed(text: str) -> int:
+def add_device(parser: Arguments) -> None:
+    """--device."""
+    parser.add_argument(
+        "--device", metavar="NAME", help="cpu, cuda, cuda:1 (default: the fastest there is)"
+    )
+
+
+def add_job(parser: Arguments) -> None:
+    """--job, where a command can be long work."""
+    parser.add_argument(
+        "--job", metavar="ID", help="report to this job of the store (the dashboard gives it)"
+    )
+
+
+def add_layers(parser: Arguments, default: tuple[float, float]) -> None:
+    """--layers."""
+    parser.add_argument(
+        "--layers",
+        type=_band,
+        default=default,
+        metavar="LOW:HIGH",
+        help=f"layers to compare, as fractions of the depth (default: {default[0]}:{default[1]})",
+    )
+
+
+def add_neuron_sets(parser: Arguments, selection: str, top_rate: float) -> None:
+    """--selection and --top-rate, with these defaults."""
+    parser.add_argument(
+        "--selection",
+        choices=SELECTIONS,
+        default=selection,
+        help="whether a language's neurons are the most active, as in the paper, or the most "
+        "active relative to the other languages (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--top-rate",
+        type=_share,
+        default=top_rate,
+        metavar="SHARE",
+        help="share of all neurons that each language gets (default: %(default)s)",
+    )
+
+
+def whole_number(text: str) -> int:
+    """The type of options that count something, or seed it."""
     if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of 0 or more")
     return int(text)
+
+
+def _share(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a number such as 0.01, which is 1 %"
+        ) from None
+
+
+def _band(text: str) -> tuple[float, float]:
+    low, _, high = text.partition(":")
+    try:
+        band = float(low), float(high)
+    except ValueError:
+        band = math.nan, math.nan
+    if math.isnan(sum(band)):
+        raise argparse.ArgumentTypeError(f"{text!r} is not two fractions such as 0.3:0.7")
+    return band

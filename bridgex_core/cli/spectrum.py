@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import math
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +12,15 @@ from typing import Any
 from bridgex_core.activations import ActivationStats
 from bridgex_core.cli import collect
 from bridgex_core.cli.output import decimal, print_json, print_table
-from bridgex_core.cli.parser import add_common, add_corpus, add_dtype, add_model, add_seed
+from bridgex_core.cli.parser import (
+    add_common,
+    add_corpus,
+    add_dtype,
+    add_layers,
+    add_model,
+    add_neuron_sets,
+    add_seed,
+)
 from bridgex_core.cli.workspace import (
     STUDY,
     Workspace,
@@ -26,7 +33,7 @@ from bridgex_core.cli.workspace import (
 from bridgex_core.collection import Collection, missing, stored_statistics
 from bridgex_core.errors import InputError
 from bridgex_core.languages import Language
-from bridgex_core.neurons import SELECTIONS, TIES, ActivationTable, layer_band, set_size
+from bridgex_core.neurons import TIES, ActivationTable, layer_band, set_size
 from bridgex_core.progress import terminal_reporter
 from bridgex_core.spectrum import (
     DEFAULT,
@@ -76,28 +83,8 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
         default=DEFAULT.metric,
         help="what a cell is (default: %(default)s)",
     )
-    settings.add_argument(
-        "--selection",
-        choices=SELECTIONS,
-        default=DEFAULT.selection,
-        help="whether a language's neurons are the most active, as in the paper, or the most "
-        "active relative to the other languages (default: %(default)s)",
-    )
-    settings.add_argument(
-        "--top-rate",
-        type=_number,
-        default=DEFAULT.top_rate,
-        metavar="SHARE",
-        help="share of all neurons that each language gets (default: %(default)s)",
-    )
-    settings.add_argument(
-        "--layers",
-        type=_band,
-        default=DEFAULT.band,
-        metavar="LOW:HIGH",
-        help="layers to compare, as fractions of the depth "
-        f"(default: {DEFAULT.band[0]}:{DEFAULT.band[1]})",
-    )
+    add_neuron_sets(settings, DEFAULT.selection, DEFAULT.top_rate)
+    add_layers(settings, DEFAULT.band)
     settings.add_argument(
         "--ties",
         choices=TIES,
@@ -213,9 +200,8 @@ def _statistics(
     """Statistics of every language, collected first if that was asked for."""
     dtype = asked_dtype(args, workspace.source)
     collection = workspace.stored_collection(dtype, codes)
-    if args.collect and (lacking := missing(workspace.store, collection, codes)):
-        if len(lacking) == len(codes):
-            collection = workspace.collection(collect.resolve_dtype(dtype, workspace.source, None))
+    if args.collect and missing(workspace.store, collection, codes):
+        collection = workspace.working_collection(dtype, codes)
         collect.compute(workspace, collection, codes, report=terminal_reporter(sys.stderr))
     stats = {
         code: one.fold(HALVES)
@@ -276,23 +262,3 @@ def _print(measured: Measured, matrix: OverlapMatrix, reliability: Reliability |
             f"Split-half reliability {decimal(reliability.rho)}; "
             f"{decimal(reliability.corrected)} for the whole text (Spearman-Brown)"
         )
-
-
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is not a number such as 0.01, which is 1 %"
-        ) from None
-
-
-def _band(text: str) -> tuple[float, float]:
-    low, _, high = text.partition(":")
-    try:
-        band = float(low), float(high)
-    except ValueError:
-        band = math.nan, math.nan
-    if math.isnan(sum(band)):
-        raise argparse.ArgumentTypeError(f"{text!r} is not two fractions such as 0.3:0.7")
-    return band

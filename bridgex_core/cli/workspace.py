@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import shlex
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from bridgex_core.collection import Collection, missing
 from bridgex_core.corpora import UDHR, Corpus, open_corpus
 from bridgex_core.embedded import EMBEDDED
-from bridgex_core.errors import InputError
+from bridgex_core.errors import Cancelled, InputError
+from bridgex_core.jobs import job_reporter, run_as_job
 from bridgex_core.languages import STUDY_LANGUAGES, Language, Register
 from bridgex_core.model_sources import ModelSource, find_model
 from bridgex_core.models import DTYPES
+from bridgex_core.progress import Snapshot, terminal_reporter
 from bridgex_core.store import Store, open_store
 from bridgex_core.user_files import user_register
+
+if TYPE_CHECKING:
+    from bridgex_core.models import Model
+
+Report = Callable[[Snapshot], None]
 
 STUDY = "study"
 ALL = "all"
@@ -43,6 +53,15 @@ class Workspace:
         """The statistics of this model on this corpus in a number format."""
         return Collection(self.source, self.corpus, dtype)
 
+    def working_collection(
+        self, dtype: str, codes: Sequence[str], device: str | None = None
+    ) -> Collection:
+        """The same; for ``auto``, where none is stored, in what this machine is faster in."""
+        stored = self.stored_collection(dtype, codes)
+        if dtype == "auto" and len(missing(self.store, stored, codes)) == len(codes):
+            return self.collection(resolve_dtype(dtype, self.source, device))
+        return stored
+
     def stored_collection(self, dtype: str, codes: Sequence[str]) -> Collection:
         """The same; for ``auto`` in the format in which most of the languages are stored."""
         formats = FIXED_DTYPES if dtype == "auto" else (dtype,)
@@ -62,10 +81,22 @@ def open_workspace(args: argparse.Namespace) -> Workspace:
     """
     store = open_store(args.store)
     languages = user_register(store)
+    source = open_source(args, store)
+    return Workspace(store, languages, open_corpus(args.corpus, register=languages), source)
+
+
+def open_source(args: argparse.Namespace, store: Store) -> ModelSource:
+    """The model that --model names, not loaded.
+
+    Raises
+    ------
+    InputError
+        It is not there, or a hub model that was never fetched.
+    """
     source = find_model(args.model, store.root)
     if not source.fingerprint:
         raise InputError(f"The model {source.title} is not on this machine. {source.how_to_get}")
-    return Workspace(store, languages, open_corpus(args.corpus, register=languages), source)
+    return source
 
 
 def chosen_languages(args: argparse.Namespace, languages: Register) -> tuple[Language, ...]:
@@ -75,9 +106,14 @@ def chosen_languages(args: argparse.Namespace, languages: Register) -> tuple[Lan
     if args.languages == ALL:
         there = open_corpus(args.corpus, register=languages).languages()
         return tuple(languages[code] for code in there if code in languages)
-    names = [name.strip() for name in args.languages.split(",") if name.strip()]
+    return named_languages(args.languages, "--languages", languages)
+
+
+def named_languages(text: str, option: str, languages: Register) -> tuple[Language, ...]:
+    """The languages that an option's text names, with commas between them."""
+    names = [name.strip() for name in text.split(",") if name.strip()]
     if not names:
-        raise InputError("--languages names no language: give codes such as swh_Latn,eng_Latn.")
+        raise InputError(f"{option} names no language: give codes such as swh_Latn,eng_Latn.")
     return languages.resolve_all(names)
 
 
@@ -97,6 +133,62 @@ def add_languages(parser: argparse.ArgumentParser, *, default: str | None) -> No
 def asked_dtype(args: argparse.Namespace, source: ModelSource) -> str:
     """--dtype, or what it is where it was left out."""
     return args.dtype or ("float32" if source.name in EMBEDDED else "auto")
+
+
+def resolve_dtype(dtype: str, source: ModelSource, device: str | None) -> str:
+    """``auto`` as what this machine is faster in; results are stored under the true format."""
+    if dtype != "auto":
+        return dtype
+    from bridgex_core import machine
+
+    return machine.choose_dtype(machine.resolve_device(device), source.parameters)
+
+
+def require_installed(source: ModelSource) -> None:
+    """Refuse what needs a model that is not here."""
+    if not source.installed:
+        raise InputError(f"{source.title} is not installed. {source.how_to_get}")
+
+
+def load_quietly(source: ModelSource, dtype: str, device: str | None = None) -> Model:
+    """The model, without what its library says meanwhile.
+
+    Raises
+    ------
+    InputError
+        It is not installed, cannot be read, or there is no such device.
+    """
+    require_installed(source)
+    from transformers.utils import logging
+
+    from bridgex_core import models
+
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    return models.load(source, dtype=dtype, device=device)
+
+
+@contextlib.contextmanager
+def reporting(
+    args: argparse.Namespace, store: Store
+) -> Iterator[tuple[Report, Callable[[], bool] | None]]:
+    """Around long work: its ``report`` and ``cancelled``, those of --job or of a terminal."""
+    if not args.job:
+        yield terminal_reporter(sys.stderr), None
+        return
+    with run_as_job(store, args.job):
+        yield job_reporter(store, args.job)
+
+
+@contextlib.contextmanager
+def stoppable() -> Iterator[None]:
+    """Ctrl-C, or a job's wish to stop, told as what it means here."""
+    try:
+        yield
+    except (KeyboardInterrupt, Cancelled):
+        raise Cancelled(
+            "Stopped: what was finished is stored, and the same command goes on from there."
+        ) from None
 
 
 def collect_command(args: argparse.Namespace, codes: Sequence[str], dtype: str | None) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import streamlit as st
@@ -17,7 +17,7 @@ from pages.parts.messages import attempt, told
 from pages.parts.results import Scene
 
 _WATCHED = "watched_jobs"
-_STOPPED = {"interrupted": "was interrupted", "cancelled": "was cancelled", "failed": "failed"}
+STOPPED = {"interrupted": "was interrupted", "cancelled": "was cancelled", "failed": "failed"}
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,8 @@ def draw(scene: Scene) -> Offer | None:
 
     Returns what :func:`tell_plan` is to tell of, or None where there is nothing to plan.
     """
-    todo = missing(scene.store, scene.collection, scene.languages)
+    codes = scene.languages
+    todo = missing(scene.store, scene.collection, codes)
     known = jobs.jobs(scene.store)
     running = [job for job in known if job.active]
     stopped = [job for job in known if _can_go_on(scene, job)]
@@ -41,11 +42,10 @@ def draw(scene: Scene) -> Offer | None:
         return None
     with st.container(border=True):
         if running:
-            st.session_state[_WATCHED] = {job.id for job in running}
-            st.fragment(told(_progress), run_every=1.0)(scene, todo)
+            watch(scene, running, lambda: missing(scene.store, scene.collection, codes) != todo)
             return None
         for job in stopped:
-            _offer_to_go_on(scene, job)
+            offer_to_go_on(scene, job, _names(scene, job))
         # What a stopped job was about goes on with it.
         waiting = {code for job in stopped for code in _languages(job)}
         rest = tuple(code for code in todo if code not in waiting)
@@ -106,15 +106,20 @@ def _leave_out(scene: Scene, todo: Sequence[str]) -> None:
     state.put(languages=tuple(code for code in scene.languages if code not in todo))
 
 
-def _progress(scene: Scene, todo: Sequence[str]) -> None:
-    """Every second: how far the running jobs are."""
+def watch(scene: Scene, running: Sequence[Job], changed: Callable[[], bool]) -> None:
+    """Show how far jobs are, and draw the page anew when one ends or ``changed`` says so."""
+    st.session_state[_WATCHED] = {job.id for job in running}
+    st.fragment(told(_progress), run_every=1.0)(scene, changed)
+
+
+def _progress(scene: Scene, changed: Callable[[], bool]) -> None:
     known = {job.id: job for job in jobs.jobs(scene.store)}
     for job in known.values():
         if job.active:
             _show(scene, job)
     ended = [known[one] for one in st.session_state[_WATCHED] if one in known]
     ended = [job for job in ended if not job.active]
-    if ended or missing(scene.store, scene.collection, scene.languages) != tuple(todo):
+    if ended or changed():
         for job in ended:
             if job.state == "done":
                 st.toast(f"{words.plain(job.title)}: computed.", icon=":material/check:")
@@ -141,7 +146,7 @@ def _show(scene: Scene, job: Job) -> None:
 def _can_go_on(scene: Scene, job: Job) -> bool:
     """Whether a job stopped before it had computed what it was to compute for this collection."""
     options, collection = _options(job), scene.collection
-    if job.state not in _STOPPED or job.argv[0] != "collect":
+    if job.state not in STOPPED or job.argv[0] != "collect":
         return False
     about = (options.get("--model"), options.get("--corpus"), options.get("--dtype"))
     if about != (collection.source.name, collection.corpus.name, collection.dtype):
@@ -158,10 +163,14 @@ def _languages(job: Job) -> list[str]:
     return _options(job).get("--languages", "").split(",")
 
 
-def _offer_to_go_on(scene: Scene, job: Job) -> None:
+def _names(scene: Scene, job: Job) -> str:
     known = [code for code in _languages(job) if code in scene.register]
-    names = words.listed([words.plain(language.name) for language in scene.named(known)])
-    how = f"{_STOPPED[job.state]} at {job.fraction:.0%}: {names}"
+    return words.listed([words.plain(language.name) for language in scene.named(known)])
+
+
+def offer_to_go_on(scene: Scene, job: Job, about: str = "") -> None:
+    """A stopped job, what it was about, and buttons to go on with it or to forget it."""
+    how = f"{STOPPED[job.state]} at {job.fraction:.0%}" + (f": {about}" if about else "")
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(
             f"**{words.plain(job.title)}** {how}. {words.plain(job.error)}", width="stretch"

@@ -40,7 +40,9 @@ def draw(depth: int) -> None:
             width=100,
             **state.widget("rate"),
         )
-        _layers(depth)
+        layers(
+            depth, "layers", "Only neurons of these layers are compared; 0 is next to the input."
+        )
         if state.get("view") == "heatmap":
             st.selectbox(
                 "Order",
@@ -73,21 +75,22 @@ def _use(wanted: SpectrumSettings | None) -> None:
         state.put_settings(wanted)
 
 
-def _layers(depth: int) -> None:
+def layers(depth: int, field: str, about: str, width: int = 110) -> None:
+    """A slider of the layers of a field that holds a band; none for a model of one layer."""
     if depth < 2:
         return
     try:
-        layer_band(depth, state.get("layers"))
+        layer_band(depth, state.get(field))
     except InputError:  # the band of a link or of another model holds no layer of this one
-        state.put(layers=DEFAULT.band)
+        state.put(**{field: state.FIELDS[field].default})
     st.slider(
         "Layers",
         0,
         depth - 1,
-        help="Only neurons of these layers are compared; 0 is next to the input.",
-        width=110,
+        help=about,
+        width=width,
         **state.widget(
-            "layers",
+            field,
             shown=lambda band: _ends(layer_band(depth, band)),
             meant=lambda ends: (ends[0] / depth, (ends[1] + 1) / depth),
         ),

@@ -1,0 +1,215 @@
+"""What the Atlas asks of several engines at once: do the methods agree, which neurons stand out,
+what does the model get wrong only in some languages; and files that come through a browser."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from .bli import Bli
+from .errors import InputError
+from .evaluation import RouteResult
+from .languages import Language, Register
+from .lexicons import concept_words
+from .model_sources import ModelSource
+from .neuron_classes import Classes, LanguageNeurons, agreement
+from .neuron_files import import_files, save_import
+from .neurons import ActivationTable, require_known
+from .prompts import ChainTemplate, translation_prompt
+from .store import Store
+from .study import EVALUATIONS
+
+REFERENCE = "eng_Latn"
+"""The language that pitfalls are told against."""
+
+
+def method_agreement(every: Sequence[Classes]) -> pd.DataFrame:
+    """How far every two of several methods agree, class by class.
+
+    Columns ``first``, ``second`` (methods), ``class``, ``a``, ``b``, ``both`` (neurons),
+    ``jaccard`` and ``chance``: the Jaccard index of two classes of these sizes that had nothing to
+    do with each other, so that large classes do not seem to agree by their size alone.
+    """
+    frames = []
+    for a, b in combinations(every, 2):
+        frame = agreement(a, b).reset_index()
+        both = frame["a"] * frame["b"] / a.labels.size
+        frame["chance"] = both / (frame["a"] + frame["b"] - both)
+        frame.insert(0, "second", b.method)
+        frame.insert(0, "first", a.method)
+        frames.append(frame)
+    return pd.concat(frames, ignore_index=True)
+
+
+def most_specific(
+    neurons: LanguageNeurons, table: ActivationTable, language: str, *, count: int = 100
+) -> pd.DataFrame:
+    """The language's neurons by LAPE, lowest entropy first, ties by position.
+
+    Columns ``layer``, ``neuron``, ``languages`` (how many it belongs to), ``entropy`` (nats),
+    ``probability`` (in the language) and ``highest_elsewhere`` (in any other).
+    """
+    require_known(language, neurons.languages, "language")
+    k = neurons.languages.index(language)
+    layers, index = np.nonzero(neurons.masks[k])
+    order = np.argsort(neurons.entropy[layers, index], kind="stable")[:count]
+    layers, index = layers[order], index[order]
+    probability = table.probability[:, layers, index]
+    return pd.DataFrame(
+        {
+            "layer": layers,
+            "neuron": index,
+            "languages": neurons.masks[:, layers, index].sum(0),
+            "entropy": neurons.entropy[layers, index],
+            "probability": probability[k],
+            "highest_elsewhere": np.delete(probability, k, axis=0).max(0),
+        }
+    )
+
+
+def chain_prompts(register: Register, source: str, bridge: str, target: str) -> tuple[str, str]:
+    """A word to translate, asked directly and through a bridge, as the model would be prompted.
+
+    The word is the first concept that the bundled lexicon names by a single word in all three; the
+    bridge's word is the lexicon's, not the model's.
+
+    Raises
+    ------
+    InputError
+        A language that comes twice, or that the lexicon has no words in.
+    """
+    words = concept_words([source, bridge, target], register=register).single_words().words
+    if not words[0]:
+        raise InputError("The bundled lexicon has no single word common to these languages.")
+    start, middle, end = (register[code] for code in (source, bridge, target))
+    direct = translation_prompt([start, end], [words[0][0]])
+    return direct, translation_prompt([start, middle, end], [words[0][0], words[1][0]])
+
+
+def keep_upload(
+    store: Store,
+    name: str,
+    files: Mapping[str, bytes],
+    languages: Sequence[Language] = (),
+    *,
+    layers: int | None = None,
+    width: int | None = None,
+) -> dict[str, Any]:
+    """Import files that came through a browser, and return the import's manifest.
+
+    Parameters
+    ----------
+    store, name : where it is kept, under which name.
+    files : content by file name, as :func:`bridgex_core.neuron_files.import_files` takes them.
+    languages : those of the files, in their order; none where the files name them.
+    layers, width : of the model, where it is known.
+
+    Raises
+    ------
+    InputError
+        No file, no name, or whatever the files break; nothing is kept then.
+    """
+    if not name.strip():
+        raise InputError("Give the import a name.")
+    with TemporaryDirectory() as folder:
+        paths = []
+        for given, content in files.items():
+            path = Path(folder) / Path(given).name
+            path.write_bytes(content)
+            paths.append(path)
+        codes = [language.code for language in languages] or None
+        try:
+            found = import_files(paths, codes, layers=layers, width=width)
+        except InputError as error:  # the reader knows the file by its own name
+            raise InputError(str(error).replace(f"{folder}/", "")) from None
+    return save_import(store, name.strip(), found)
+
+
+# ---- Pitfalls ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Judged:
+    """A stored direct evaluation of words: which gold words the model found."""
+
+    source: str
+    target: str
+    conditions: tuple[Any, ...]
+    right: Mapping[str, bool]
+
+
+def pitfalls(store: Store, model: ModelSource, register: Register) -> pd.DataFrame:
+    """Words that a model translates rightly from English and wrongly from another language.
+
+    Read off the stored evaluations of words along direct routes. Two of them are compared when they
+    agree in target, number format, demonstrations, seed and template; their items are the same
+    where they have the same gold word.
+
+    Columns: ``source``, ``target``, ``shots``, ``seed``, ``items`` (in common),
+    ``right_in_english``, ``right``, ``lost`` (right from English, wrong from the source) and
+    ``share_lost`` (of those that are right from English; NaN where there are none). Empty where
+    nothing can be compared.
+    """
+    every = list(_judged(store, model, register))
+    by_english = {(one.target, *one.conditions): one for one in every if one.source == REFERENCE}
+    rows = []
+    for one in every:
+        english = by_english.get((one.target, *one.conditions))
+        if english is None or one is english:
+            continue
+        common = [word for word in one.right if word in english.right]
+        known = [word for word in common if english.right[word]]
+        lost = sum(not one.right[word] for word in known)
+        rows.append(
+            {
+                "source": one.source,
+                "target": one.target,
+                "shots": one.conditions[1],
+                "seed": one.conditions[2],
+                "items": len(common),
+                "right_in_english": len(known),
+                "right": sum(one.right[word] for word in common),
+                "lost": lost,
+                "share_lost": lost / len(known) if known else float("nan"),
+            }
+        )
+    columns = [
+        *("source", "target", "shots", "seed", "items", "right_in_english"),
+        *("right", "lost", "share_lost"),
+    ]
+    frame = pd.DataFrame(rows, columns=columns)
+    return frame.sort_values(["target", "source", "shots", "seed"], ignore_index=True)
+
+
+def _judged(store: Store, model: ModelSource, register: Register) -> Iterator[_Judged]:
+    for key, told in store.entries(EVALUATIONS):
+        ours = told.get("model") == model.fingerprint and told.get("task") == Bli.name
+        if not (ours and told.get("apart") and len(told["route"]) == 2):
+            continue
+        task = Bli(
+            told["source"],
+            told["target"],
+            items=len(told["answers"]),
+            shots=told["shots"],
+            seed=told["seed"],
+            template=ChainTemplate(**told["template"]),
+            register=register,
+        )
+        entry = store.load(EVALUATIONS, key)
+        # The manifest does not hold the words: they are those of the lexicon, if it is the same.
+        if entry is None or task.identity()["words"] != told["words"]:
+            continue
+        scores = RouteResult.from_entry(entry.tensors, entry.manifest).scores
+        right = {
+            pair.answers[0]: bool(score > 0.5)
+            for pair, score in zip(task.words, scores, strict=True)
+        }
+        conditions = (told.get("dtype"), told["shots"], told["seed"], *told["template"].values())
+        yield _Judged(told["source"], told["target"], conditions, right)

@@ -1,0 +1,253 @@
+"""Matrices of languages, what changing neurons does to their perplexity, and alignment by layer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+from numpy.typing import ArrayLike
+
+from ..alignment import AlignmentMatrix
+from ..errors import InputError
+from ..languages import Language
+from ..perplexity import PerplexityChange
+from .theme import (
+    ACCENT,
+    DARK_INK,
+    DIVERGING,
+    LIGHT_INK,
+    LINE,
+    PLAIN,
+    SEQUENTIAL,
+    axis,
+    light_inked,
+    new_figure,
+    plain,
+    short,
+    short_number,
+)
+
+_LEGEND: dict[str, Any] = {"orientation": "h", "x": 0, "xanchor": "left", "yanchor": "bottom"}
+_MOST_WITH_NUMBERS = 16
+
+
+def language_matrix(
+    values: ArrayLike,
+    languages: Sequence[Language],
+    *,
+    title: str,
+    whole: bool = False,
+    span: tuple[float, float] | None = None,
+) -> go.Figure:
+    """A symmetric matrix (K, K) of languages; the diagonal has no colour.
+
+    Parameters
+    ----------
+    title : what a value is.
+    whole : values are counts, not ratios.
+    span : values between which the colours run; by default those off the diagonal.
+    """
+    matrix = np.array(values, dtype=np.float64)
+    if matrix.shape != (len(languages),) * 2:
+        raise InputError("A matrix of languages needs a row and a column for each of them.")
+    names = [short(language.name) for language in languages]
+    full = [plain(language.name) for language in languages]
+    written = f"{{:{',.0f' if whole else '.3f'}}}".format
+    hover = [
+        [f"<b>{a} – {b}</b><br>{title}: {written(v)}" for b, v in zip(full, row, strict=True)]
+        for a, row in zip(full, matrix, strict=True)
+    ]
+    np.fill_diagonal(matrix, np.nan)
+    seen = matrix[np.isfinite(matrix)]
+    low, high = span or ((float(seen.min()), float(seen.max())) if len(seen) else (0.0, 1.0))
+    text = [
+        ["" if np.isnan(v) else f"{v:.0f}" if whole else short_number(v) for v in row]
+        for row in matrix
+    ]
+    return _matrix(matrix, names, names, text, hover, title, (low, high), SEQUENTIAL)
+
+
+def perplexity_matrix(
+    change: PerplexityChange,
+    languages: Mapping[str, Language],
+    *,
+    control: bool = False,
+    names: Mapping[str, str] | None = None,
+) -> go.Figure:
+    """By what factor the perplexity of each text (column) goes up with each set (row) changed.
+
+    The colours of the matrix and of its random control are on one scale.
+
+    Parameters
+    ----------
+    languages : by code, those of the texts.
+    control : the random sets' instead.
+    names : of the sets where they are not languages' own.
+    """
+    factors = np.stack([change.changed, change.control]) / change.plain
+    logs = np.log2(factors)
+    reach = max(float(np.nanmax(np.abs(logs), initial=0.0)), 0.1)
+    own = int(control)
+    rows = [short((names or {}).get(code) or languages[code].name) for code in change.sets]
+    columns = [short(languages[code].name) for code in change.languages]
+    hover = [
+        [
+            f"<b>{row} changed ({change.sizes[i]:,} neurons)</b><br>Text: {column}<br>Perplexity "
+            f"{change.plain[j]:,.1f} → {(change.control if control else change.changed)[i, j]:,.1f}"
+            for j, column in enumerate(columns)
+        ]
+        for i, row in enumerate(rows)
+    ]
+    text = [[f"×{factor:.2f}" if factor < 100 else f"×{factor:.0f}" for factor in row]
+            for row in factors[own]]  # fmt: skip
+    title = "Perplexity, times the unchanged model's (colours: powers of two)"
+    return _matrix(logs[own], rows, columns, text, hover, title, (-reach, reach), DIVERGING)
+
+
+def _matrix(
+    values: np.ndarray,
+    rows: Sequence[str],
+    columns: Sequence[str],
+    text: Sequence[Sequence[str]],
+    hover: Sequence[Sequence[str]],
+    title: str,
+    span: tuple[float, float],
+    scale: str,
+) -> go.Figure:
+    """A heatmap with its numbers, where they fit, in ink that reads on each cell."""
+    low, high = span if span[1] > span[0] else (span[0] - 0.5, span[0] + 0.5)
+    size = float(np.clip(420 / max(len(rows), 1), 12, 34))
+    font = {"size": float(np.clip(0.75 * size, 8, 12))}
+    labels: dict[str, Any] = {
+        "showgrid": False,
+        "zeroline": False,
+        "ticks": "",
+        "tickfont": font,
+        "automargin": True,
+        "fixedrange": True,
+    }
+    below = 14 + 6.5 * max(map(len, columns), default=0)
+    figure = new_figure(
+        height=round(52 + size * len(rows) + below),
+        margin={"l": 60, "r": 8, "t": 52, "b": below, "pad": 0},
+        xaxis={
+            **labels,
+            "tickvals": list(range(len(columns))),
+            "ticktext": list(columns),
+            "tickangle": -90,
+        },
+        yaxis={
+            **labels,
+            "tickvals": list(range(len(rows))),
+            "ticktext": list(rows),
+            "range": [len(rows) - 0.5, -0.5],
+        },
+    )
+    shown = len(columns) <= _MOST_WITH_NUMBERS
+    light = light_inked(values, low, high, scale)
+    inked = [
+        [
+            f"<span style='color:{LIGHT_INK if pale else DARK_INK}'>{word}</span>" if word else ""
+            for word, pale in zip(words, row, strict=True)
+        ]
+        for words, row in zip(text, light, strict=True)
+    ]
+    figure.add_heatmap(
+        z=values,
+        zmin=low,
+        zmax=high,
+        colorscale=scale,
+        text=inked if shown else None,
+        texttemplate="%{text}" if shown else None,
+        hovertext=hover,
+        hovertemplate="%{hovertext}<extra></extra>",
+        hoverongaps=False,
+        xgap=1 if len(columns) <= 40 else 0,
+        ygap=1 if len(columns) <= 40 else 0,
+        colorbar={
+            "orientation": "h",
+            "thickness": 9,
+            "lenmode": "pixels",
+            "len": 230,
+            "x": 1,
+            "xanchor": "right",
+            "y": 1,
+            "yanchor": "bottom",
+            "ypad": 6,
+            "xpad": 0,
+            "outlinewidth": 0,
+            "nticks": 6,
+            "tickfont": {"size": 11},
+            "title": {"text": title, "side": "top", "font": {"size": 12}},
+        },
+        name="values",
+    )
+    return figure
+
+
+def alignment_curve(
+    matrix: AlignmentMatrix, languages: Sequence[Language], pair: tuple[str, str] | None = None
+) -> go.Figure:
+    """Alignment by layer: the mean over all pairs, the middle half of them, chance, and one pair.
+
+    Parameters
+    ----------
+    languages : those of the matrix, in its order.
+    pair : codes of two of them.
+    """
+    above = np.triu_indices(len(matrix.languages), 1)
+    pairs = matrix.values[:, above[0], above[1]]  # (l, pairs)
+    pairs = pairs[:, ~np.isnan(pairs).any(0)]
+    if not pairs.size:
+        raise InputError("No two of these languages have two blocks of text in common.")
+    layers = list(matrix.layers)
+    quarter, three = np.quantile(pairs, (0.25, 0.75), axis=1)
+    figure = new_figure(
+        height=320,
+        margin={"l": 56, "r": 12, "t": 40, "b": 44, "pad": 0},
+        hovermode="x unified",
+        legend={**_LEGEND, "y": 1.02},
+        xaxis=axis("Layer", showgrid=False, unifiedhovertitle={"text": "Layer %{x}"}),
+        yaxis=axis("Share of blocks aligned", range=[-0.02, 1.03]),
+    )
+    figure.add_scatter(
+        x=[*layers, *layers[::-1]],
+        y=[*three, *quarter[::-1]],
+        fill="toself",
+        fillcolor="rgba(58,135,200,0.22)",
+        line={"width": 0},
+        hoverinfo="skip",
+        name="middle half of the pairs",
+    )
+    _add_line(figure, layers, pairs.mean(1), "mean of all pairs", PLAIN)
+    if pair is not None:
+        known_codes = [language.code for language in languages]
+        i, j = (known_codes.index(code) for code in pair)
+        label = " – ".join(short(languages[k].name, 18) for k in (i, j))
+        _add_line(figure, layers, matrix.values[:, i, j], label, ACCENT, symbol="square")
+    chance = float(matrix.chance[above].mean())
+    _add_line(figure, layers, np.full(len(layers), chance), "chance", LINE, dash="dot")
+    return figure
+
+
+def _add_line(
+    figure: go.Figure,
+    x: Sequence[int],
+    y: np.ndarray,
+    name: str,
+    colour: str,
+    *,
+    dash: str = "solid",
+    symbol: str = "circle",
+) -> None:
+    figure.add_scatter(
+        x=list(x),
+        y=y,
+        mode="lines" if dash == "dot" else "lines+markers",
+        line={"color": colour, "width": 2, "dash": dash},
+        marker={"symbol": symbol, "size": 7},
+        hovertemplate=f"{name}: %{{y:.3f}}<extra></extra>",
+        name=name,
+    )

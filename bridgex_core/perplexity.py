@@ -1,0 +1,236 @@
+"""Perplexity of texts, and how it moves when neurons are changed (LAPE, arXiv 2402.16438)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from .activations import (
+    ACCELERATOR_BATCH_TOKENS,
+    BLOCK_TOKENS,
+    CPU_BATCH_TOKENS,
+    TokenBatch,
+    batches,
+    run_body,
+)
+from .errors import InputError
+from .interventions import Intervention, intervene, random_control
+from .lens import vocabulary_logits
+from .progress import Advances
+
+if TYPE_CHECKING:
+    import torch
+
+    from .models import Model
+
+
+def perplexity(
+    model: Model,
+    texts: Sequence[str],
+    *,
+    tokens: int | None = None,
+    progress: Advances | None = None,
+) -> float:
+    """exp of the mean −log probability of a text's tokens, each given those before it.
+
+    What ``exp`` of transformers' own loss is. Every block starts after the beginning-of-sequence
+    token; where the model has none, a piece's first token is given, not predicted.
+
+    Parameters
+    ----------
+    texts : the blocks; they are cut into pieces of at most 256 tokens.
+    tokens : only the first so many tokens; all by default.
+    progress : advanced by the tokens of each batch.
+
+    Raises
+    ------
+    InputError
+        Not one token to predict.
+    """
+    text = _Texts(model, {"text": texts}, tokens)
+    return float(text.perplexity(model, progress)[0])
+
+
+@dataclass(frozen=True)
+class PerplexityChange:
+    """Perplexity of C languages' texts with S sets of neurons changed, one set at a time.
+
+    Attributes
+    ----------
+    sets : S names, the languages whose neurons were changed.
+    languages : C FLORES codes, of the texts.
+    plain : float64 (C,), perplexity of the unchanged model.
+    changed : float64 (S, C), with each set changed.
+    control : float64 (S, C), with a random set of the same size and layers changed likewise.
+    sizes : int64 (S,), neurons in each set.
+    tokens : int64 (C,), tokens predicted.
+    """
+
+    sets: tuple[str, ...]
+    languages: tuple[str, ...]
+    plain: np.ndarray
+    changed: np.ndarray
+    control: np.ndarray
+    sizes: np.ndarray
+    tokens: np.ndarray
+
+    @property
+    def change(self) -> np.ndarray:
+        """(S, C): how much the perplexity went up, as LAPE's matrix has it."""
+        return self.changed - self.plain
+
+    @property
+    def control_change(self) -> np.ndarray:
+        """(S, C): the same for the random sets."""
+        return self.control - self.plain
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row a set and a language."""
+        row, column = (axis.ravel() for axis in np.indices(self.changed.shape))
+        return pd.DataFrame(
+            {
+                "set": np.array(self.sets, dtype=object)[row],
+                "neurons": self.sizes[row],
+                "language": np.array(self.languages, dtype=object)[column],
+                "tokens": self.tokens[column],
+                "plain": self.plain[column],
+                "changed": self.changed.ravel(),
+                "control": self.control.ravel(),
+            }
+        )
+
+
+def perplexity_matrix(
+    model: Model,
+    texts: Mapping[str, Sequence[str]],
+    interventions: Mapping[str, Intervention],
+    *,
+    tokens: int | None = None,
+    alive: np.ndarray | None = None,
+    seed: int = 0,
+    progress: Advances | None = None,
+) -> PerplexityChange:
+    """Perplexity of every language's text under every intervention: LAPE's deactivation matrix.
+
+    The plain model is run once for all of them: 1 + 2·S passes over the texts.
+
+    Parameters
+    ----------
+    model : a loaded model.
+    texts : the blocks of each language.
+    interventions : by name, usually the language whose neurons they change.
+    tokens : only the first so many tokens of each language; all by default.
+    alive : bool (L, I), the neurons that random sets are drawn from; all by default.
+    seed : of the random sets.
+    progress : advanced by the tokens of each batch of each pass.
+
+    Raises
+    ------
+    InputError
+        No text, no intervention, or a language without a token to predict.
+    """
+    if not interventions:
+        raise InputError("There is no set of neurons to change.")
+    prepared = _Texts(model, texts, tokens)
+    plain = prepared.perplexity(model, progress)
+    changed, control = [], []
+    for number, each in enumerate(interventions.values()):
+        others = random_control(each.neurons, alive=alive, seed=seed + number)
+        changed.append(prepared.perplexity(model, progress, each))
+        control.append(prepared.perplexity(model, progress, replace(each, neurons=others)))
+    return PerplexityChange(
+        sets=tuple(interventions),
+        languages=tuple(texts),
+        plain=plain,
+        changed=np.stack(changed),
+        control=np.stack(control),
+        sizes=np.array([each.size for each in interventions.values()]),
+        tokens=prepared.predicted,
+    )
+
+
+class _Texts:
+    """Texts of several languages as batches of tokens, made once and run many times."""
+
+    def __init__(
+        self, model: Model, texts: Mapping[str, Sequence[str]], tokens: int | None
+    ) -> None:
+        ids: list[list[int]] = []
+        owner: list[int] = []
+        for language, blocks in enumerate(texts.values()):
+            left = math.inf if tokens is None else tokens
+            for block in blocks:
+                encoded = model.encode(block) if left > 0 else []
+                ids.append(encoded if len(encoded) <= left else encoded[: int(left)])
+                owner.append(language)
+                left -= len(ids[-1])
+        self.batches: list[TokenBatch] = list(
+            batches(
+                ids,
+                bos=model.bos,
+                pad=model.tokenizer.pad_token_id or 0,
+                block_tokens=min(BLOCK_TOKENS, model.context),
+                batch_tokens=CPU_BATCH_TOKENS
+                if model.device.type == "cpu"
+                else ACCELERATOR_BATCH_TOKENS,
+            )
+        )
+        self.owner = np.array(owner, dtype=np.int64)
+        self.predicted = np.zeros(len(texts), dtype=np.int64)
+        for batch in self.batches:
+            np.add.at(self.predicted, self.owner[batch.blocks], batch.lengths - 1)
+        empty = [name for name, count in zip(texts, self.predicted, strict=True) if count == 0]
+        if empty or not texts:
+            raise InputError(
+                f"There is no token to predict in {', '.join(empty) or 'no text at all'}."
+            )
+
+    def perplexity(
+        self, model: Model, progress: Advances | None, intervention: Intervention | None = None
+    ) -> np.ndarray:
+        """float64, a value a language."""
+        import torch
+
+        total = np.zeros(len(self.predicted))
+        changed = nullcontext() if intervention is None else intervene(model, intervention)
+        with torch.inference_mode(), changed:
+            for batch in self.batches:
+                loss = _row_losses(model, batch)
+                np.add.at(total, self.owner[batch.blocks], loss)
+                if progress is not None:
+                    progress.advance(float(batch.lengths.sum() - len(batch.lengths)))
+        return np.exp(total / self.predicted)
+
+
+def _row_losses(model: Model, batch: TokenBatch) -> np.ndarray:
+    """float64 (R,): −log probability of each row's tokens after its first."""
+    import torch
+
+    states = run_body(model, batch)[:, :-1]
+    ids = torch.from_numpy(batch.ids).to(model.device)[:, 1:]
+    lengths = torch.from_numpy(batch.lengths).to(model.device)
+    counted = torch.arange(ids.shape[1], device=model.device)[None] < lengths[:, None] - 1
+    losses = torch.zeros(ids.shape, dtype=torch.float64, device=model.device)
+    losses[counted] = _token_losses(model, states[counted], ids[counted])
+    return losses.sum(1).cpu().numpy()
+
+
+def _token_losses(model: Model, states: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
+    """float64 (N,): −log probability of tokens (N,) after final hidden states (N, hidden)."""
+    import torch
+
+    total = states.new_full((len(states),), -torch.inf, dtype=torch.float64)
+    own = torch.zeros_like(total)
+    for start, logits in vocabulary_logits(model, states):
+        total = torch.logaddexp(total, logits.logsumexp(1).double())
+        place = tokens - start
+        inside = (place >= 0) & (place < logits.shape[1])
+        found = logits.gather(1, place.clamp(0, logits.shape[1] - 1)[:, None])[:, 0]
+        own = torch.where(inside, found.double(), own)
+    return total - own

@@ -16,6 +16,7 @@ st.logo(PARTS / "logo.svg", size="large", icon_image=PARTS / "icon.svg")
 page = st.navigation(
     [
         st.Page("pages/spectrum.py", title="Spectrum", icon=":material/grid_on:", default=True),
+        st.Page("pages/bridges.py", title="Bridges", icon=":material/alt_route:"),
         st.Page("pages/library.py", title="Library", icon=":material/library_books:"),
     ],
     position="top",

@@ -7,6 +7,7 @@ sum of its activation. Both add up over texts, so collection can stop, go on, an
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -187,14 +188,19 @@ def recording(model: Model, receive: Callable[[int, torch.Tensor], None]) -> Ite
     """While open, every layer's activation (tokens, width) of a forward pass goes to ``receive``.
 
     ``receive`` is called with the layer's number and the tensor, rows in the order of the input's
-    positions. Hooks are removed on the way out, whatever happens.
+    positions. Forward passes of other threads on the same model are none of its business. Hooks are
+    removed on the way out, whatever happens.
     """
+    own = threading.get_ident()
+
+    def heard(layer: int, output: torch.Tensor) -> None:
+        if threading.get_ident() == own:
+            receive(layer, output.detach().reshape(-1, output.shape[-1]))
+
     with ExitStack() as stack:
         for layer, module in enumerate(model.activations):
             handle = module.register_forward_hook(
-                lambda _module, _inputs, output, layer=layer: receive(
-                    layer, output.detach().reshape(-1, output.shape[-1])
-                )
+                lambda _module, _inputs, output, layer=layer: heard(layer, output)
             )
             stack.callback(handle.remove)
         yield

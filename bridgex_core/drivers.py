@@ -66,7 +66,9 @@ class DrivingSentence:
 
     @property
     def highest(self) -> float:
-        return max(self.activations)
+        """The highest activation on a piece that is more than space."""
+        pairs = zip(self.pieces, self.activations, strict=True)
+        return max((value for piece, value in pairs if piece.strip()), default=-np.inf)
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,6 @@ class Drivers:
     tokens : the distinct tokens of highest activation, best first; spaces alone do not count.
     sentences : the sentences with the highest activations, best first.
     positive_share : share of the text's tokens on which the activation is above zero.
-    highest : the highest activation anywhere; what shading may be scaled by.
     """
 
     layer: int
@@ -87,7 +88,11 @@ class Drivers:
     tokens: tuple[DrivingToken, ...]
     sentences: tuple[DrivingSentence, ...]
     positive_share: float
-    highest: float
+
+    @property
+    def highest(self) -> float:
+        """The highest activation in the text: what shading may be scaled by."""
+        return self.tokens[0].highest
 
 
 def drivers(
@@ -115,33 +120,32 @@ def drivers(
     Raises
     ------
     InputError
-        No such neuron, no token in the texts, or a tokenizer that does not tell places.
+        No such neuron, no token but spaces in the texts, or a tokenizer that does not tell places.
     """
     _check(model, layer, neuron)
     places: dict[str, list[float]] = {}
     sentences: list[DrivingSentence] = []
-    positive, total, peak = 0, 0, -np.inf
+    positive = total = 0
     for block, text in enumerate(texts):
         ids, spans = _spans(model, text)
         if not ids:
             continue
         values = _activations(model, ids, layer, neuron, progress)
         positive, total = positive + int((values > 0).sum()), total + len(values)
-        peak = max(peak, float(values.max()))
         spans, highest = _merged(spans, values)
         for (start, end), value in zip(spans, highest, strict=True):
             places.setdefault(text[start:end].strip(), []).append(value)
         sentences += _sentences(block, text, spans, highest)
         sentences = sorted(sentences, key=lambda each: -each.highest)[:top]
-    if not total:
-        raise InputError("The text is empty: the model's tokenizer finds no token in it.")
     tokens = [
         DrivingToken(text, max(found), sum(found) / len(found), len(found))
         for text, found in places.items()
         if text
     ]
+    if not tokens:
+        raise InputError("The text is empty: there is no token in it but spaces.")
     tokens.sort(key=lambda token: -token.highest)
-    return Drivers(layer, neuron, tuple(tokens[:top]), tuple(sentences), positive / total, peak)
+    return Drivers(layer, neuron, tuple(tokens[:top]), tuple(sentences), positive / total)
 
 
 def nearest_neurons(

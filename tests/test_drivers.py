@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from bridgex_core.activations import batches as in_batches
 from bridgex_core.activations import recording, run_body
-from bridgex_core.drivers import _sentences, drivers, nearest_neurons
+from bridgex_core.drivers import DrivingSentence, _sentences, drivers, nearest_neurons
 from bridgex_core.errors import InputError
 from bridgex_core.model_sources import find_model
 from bridgex_core.models import Model, load
@@ -73,9 +73,16 @@ def test_sentences_are_whole_and_ranked(model):
     best = drivers(model, TEXTS, LAYER, NEURON, top=1)
     assert best.sentences == found.sentences[:1]
     assert best.tokens == found.tokens[:1]
+    assert found.highest == found.tokens[0].highest == ranks[0]
     values = whole(model, TEXTS[0])
     second = next(s for s in found.sentences if s.text.startswith("Watu"))
     np.testing.assert_allclose(second.activations, values[-len(second.text) :], atol=1e-6)
+
+
+def test_spaces_rank_no_sentence():
+    sentence = DrivingSentence(0, ("a", " b", "\n"), (0.5, 1.0, 9.0))
+    assert (sentence.text, sentence.highest) == ("a b\n", 1.0)
+    assert DrivingSentence(0, ("\n",), (2.0,)).highest == -np.inf
 
 
 def test_a_long_block_is_cut_and_the_hook_goes(model):
@@ -140,4 +147,4 @@ def test_what_is_not_there(model):
     with pytest.raises(InputError, match="no neuron 64 in layer 0"):
         drivers(model, TEXTS, 0, 64)
     with pytest.raises(InputError, match="empty"):
-        drivers(model, ["", ""], 0, 0)
+        drivers(model, ["", " \n"], 0, 0)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import pandas as pd
+import plotly.graph_objects as go
 import streamlit as st
 
 from bridgex_core import figures
 from bridgex_core.bridge_hsic import Ranked
-from bridgex_core.bridges import ON_PROBE, verdict
+from bridgex_core.bridges import verdict
 from bridgex_core.errors import InputError
 from bridgex_core.evidence import Recommendation
 from pages.parts import bridge_results, bridge_words, downloads, state, words
@@ -64,14 +65,12 @@ def choose(asked: Asked) -> Shown | None:
 def draw(asked: Asked, shown: Shown) -> None:
     """What the ranking says, then the picture and the table."""
     scene, ranked = asked.scene, shown.ranked
-    probe = bridge_results.probe(asked) if shown.ranker in ON_PROBE else None
+    probe = bridge_results.probe_if_any(asked)
     if probe is not None and not probe.enough:
         st.warning(words.plain(probe.sentence()), icon=":material/warning:")
     st.markdown(f"#### {words.plain(verdict(ranked, scene.register))}")
     collection = scene.collection
-    told = bridge_words.measured(
-        shown.ranker, ranked, probe, collection.source, collection.dtype
-    )
+    told = bridge_words.measured(shown.ranker, ranked, probe, collection.source, collection.dtype)
     st.caption(words.plain(f"{told} {bridge_words.intervals(shown.ranker, ranked)}"))
     if shown.ranker == PAPER:
         left, right = st.columns((3, 2), gap="large")
@@ -99,7 +98,7 @@ def _title(asked: Asked, ranker: str) -> str:
     return f"Bridges from {source.name} to {target.name}, {bridge_words.RANKERS[ranker]}"
 
 
-def _chart(asked: Asked, ranker: str, ranked: Ranked, name: str) -> figures.Figure:
+def _chart(asked: Asked, ranker: str, ranked: Ranked, name: str) -> go.Figure:
     frame = ranked.frame()
     figure = figures.bridge_ranking(
         frame,

@@ -32,8 +32,8 @@ from bridgex_core.concepts import (
 )
 from bridgex_core.errors import InputError
 from bridgex_core.evidence import SCORES, Candidates, Recommendation
-from bridgex_core.lexicons import concept_languages
 from bridgex_core.language_graph import language_graph, positions, suggested_threshold
+from bridgex_core.lexicons import concept_languages
 from bridgex_core.probing import PROBES, Probe, ProbeTask, probe_key, stored_probe
 from bridgex_core.rankers import COMBINED, kendall
 from bridgex_core.study import EVALUATIONS
@@ -177,6 +177,14 @@ def probe(asked: Asked) -> Probe | None:
     """The pair's probe, if it is stored."""
     key = stored_probe_key(asked)
     return None if key is None else _probe(key, asked.candidates)
+
+
+def probe_if_any(asked: Asked) -> Probe | None:
+    """The pair's probe; None where it is not stored or there are no words for one."""
+    try:
+        return probe(asked)
+    except InputError:
+        return None
 
 
 @st.cache_resource(show_spinner="Reading the probe …", max_entries=3)

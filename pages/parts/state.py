@@ -15,11 +15,13 @@ from urllib.parse import urlencode
 
 import streamlit as st
 
+from bridgex_core.alignment import MEASURES
 from bridgex_core.bridge_sets import BAND
 from bridgex_core.bridges import RANKERS
 from bridgex_core.corpora import UDHR, open_corpus
 from bridgex_core.embedded import DEFAULT_MODEL
 from bridgex_core.errors import InputError
+from bridgex_core.interventions import ACTIONS
 from bridgex_core.model_sources import find_model
 from bridgex_core.neurons import SELECTIONS, TIES, layer_band
 from bridgex_core.probing import KNOWN_RULES
@@ -33,6 +35,8 @@ DTYPES = ("float32", "bfloat16")
 POOLED = ("auto", "yes", "no")
 TASKS = ("bli", "reading", "inference", "translation", "summary", "chain")
 VIEWS = tuple(words.VIEWS)
+ANALYSES = tuple(words.ANALYSES)
+METHODS = tuple(words.METHODS)
 SETTLING = 1.5  # seconds
 _PAGE, _PUBLISHED, _PROBLEMS, _RESTORED = "page", "published", "link_problems", "link_restored"
 RATES = (0.002, 0.003, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.03, 0.05, 0.075, 0.1)
@@ -119,6 +123,13 @@ def _whole(low: int, high: int) -> Callable[[str], int]:
     return read
 
 
+def _neuron(text: str) -> tuple[int, int]:
+    layer, _, index = text.partition(":")
+    if not (layer.isascii() and layer.isdigit() and index.isascii() and index.isdigit()):
+        raise InputError(f"'{text}' is no neuron: give a layer and an index, such as 12:345.")
+    return int(layer), int(index)
+
+
 def _number(text: str) -> float:
     try:
         return float(text)
@@ -131,6 +142,13 @@ def _rate(text: str) -> float:
     if not RATES[0] <= rate <= RATES[-1]:
         raise InputError(f"'{text}' is not a share of the neurons from {RATES[0]} to {RATES[-1]}.")
     return rate
+
+
+def _strength(text: str) -> float:
+    strength = _number(text)
+    if not abs(strength) <= 100:
+        raise InputError(f"'{text}' is not a strength from -100 to 100.")
+    return strength
 
 
 def _threshold(text: str) -> float:
@@ -181,6 +199,22 @@ FIELDS: dict[str, Field] = {
     "shots": Field(4, _whole(0, 16)),
     "seed": Field(0, _whole(0, 10**6)),
     "items": Field(100, _whole(1, 10**5)),
+    "analysis": Field(ANALYSES[0], _one_of(ANALYSES)),
+    "method": Field(METHODS[0], _one_of(METHODS)),
+    "share": Field(0.01, _rate, "{:g}".format),
+    "neuron": Field(None, _neuron, lambda neuron: f"{neuron[0]}:{neuron[1]}"),
+    "of": Field(None, _language),
+    "through": Field("eng_Latn", _language),
+    "prompt": Field("", str),
+    "bridged": Field("", str),
+    "measure": Field(MEASURES[0], _one_of(MEASURES)),
+    "layer": Field(None, _whole(0, 1000)),
+    "neurons": Field(None, str),
+    "action": Field(ACTIONS[0], _one_of(ACTIONS)),
+    "strength": Field(2.0, _strength, "{:g}".format),
+    "like": Field(None, _language),
+    "question": Field("", str),
+    "imported": Field(None, str),
 }
 
 

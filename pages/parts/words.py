@@ -28,6 +28,27 @@ SELECTION_HELP = (
 )
 ORDERINGS = {"clustering": "By similarity", "family": "By family", "alphabet": "By name"}
 VIEWS = {"heatmap": "Heatmap", "graph": "Graph", "map": "Map", "typology": "Typology"}
+ANALYSES = {
+    "classes": "Classes",
+    "neuron": "A neuron",
+    "thought": "Language of thought",
+    "alignment": "Alignment",
+    "interventions": "Interventions",
+    "pitfalls": "Pitfalls",
+    "files": "Import and export",
+}
+METHODS = {"lape": "LAPE", "sharing": "Sharing Matters", "membership": "Top-rate membership"}
+METHOD_HELP = (
+    "Which neurons belong to which language.  \n"
+    "**LAPE** (arXiv 2402.16438): those whose activation probability differs most between the "
+    "languages (lowest entropy).  \n"
+    "**Sharing Matters** (arXiv 2406.09265): on how many articles a neuron is active in all, "
+    "several, one or none of the languages.  \n"
+    "**Top-rate membership**: whether a neuron is among the most active ones of a language."
+)
+MEASURES = {"states": "Neuron states", "hidden": "Hidden states"}
+ACTIONS = {"zero": "Switch off", "scale": "Scale", "replace": "Replace by a language's mean"}
+RUNS = {"plain": "Unchanged", "changed": "Set changed", "control": "Random set changed"}
 KINDS = {
     "genetic": "Family tree",
     "syntactic": "Syntax",

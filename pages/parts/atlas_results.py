@@ -1,0 +1,170 @@
+"""What the Atlas page asks of the core, kept between reruns.
+
+As in `results`, caches go by the keys of the store: equal keys, equal results.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from bridgex_core import alignment as alignment_core
+from bridgex_core import atlas
+from bridgex_core.alignment import AlignmentMatrix
+from bridgex_core.candidates import LocalBackend
+from bridgex_core.collection import stored_statistics
+from bridgex_core.neuron_classes import (
+    AGNOSTIC,
+    Classes,
+    LanguageNeurons,
+    classes_by_lape,
+    classes_by_sets,
+    classes_by_sharing,
+)
+from bridgex_core.neuron_classes import lape as lape_core
+from bridgex_core.neuron_files import IMPORTED, Import, load_import
+from bridgex_core.neurons import ActivationTable, NeuronSets, top_neurons
+from bridgex_core.study import EVALUATIONS
+from bridgex_core.trials import open_backend
+from pages.parts import results
+from pages.parts.results import Keys, Scene, Statistics
+
+_OPENED = "opened_models"
+
+
+# ---- From statistics ---------------------------------------------------------------------------
+
+
+def lape(stats: Statistics, share: float) -> LanguageNeurons:
+    """The language neurons."""
+    return _lape(stats.keys, share, stats)
+
+
+@st.cache_resource(show_spinner=False, max_entries=8)
+def _lape(keys: Keys, share: float, _stats: Statistics) -> LanguageNeurons:
+    return lape_core(results.table(_stats), top_share=share)
+
+
+def sets(stats: Statistics, share: float) -> NeuronSets:
+    """Each language's most active neurons."""
+    return _sets(stats.keys, share, stats)
+
+
+@st.cache_resource(show_spinner=False, max_entries=8)
+def _sets(keys: Keys, share: float, _stats: Statistics) -> NeuronSets:
+    return top_neurons(results.table(_stats), top_rate=share)
+
+
+def classes(scene: Scene, stats: Statistics, method: str, share: float) -> Classes:
+    """The class of every neuron; ``share`` is of the neurons, and sharing has none."""
+    return _classes(stats.keys, method, 0.0 if method == "sharing" else share, scene, stats)
+
+
+@st.cache_resource(show_spinner=False, max_entries=12)
+def _classes(keys: Keys, method: str, share: float, _scene: Scene, _stats: Statistics) -> Classes:
+    if method == "lape":
+        return classes_by_lape(lape(_stats, share))
+    if method == "membership":
+        return classes_by_sets(sets(_stats, share))
+    # Article by article: too large to be kept with the rest.
+    return classes_by_sharing(stored_statistics(_scene.store, _scene.collection, _stats.languages))
+
+
+def agreement(scene: Scene, stats: Statistics, methods: tuple[str, ...], share: float) -> Any:
+    """How far the methods agree, class by class."""
+    return atlas.method_agreement([classes(scene, stats, each, share) for each in methods])
+
+
+def shared_by_all(stats: Statistics, share: float) -> Any:
+    """bool (L, I), the neurons that are in every language's set."""
+    return classes_by_sets(sets(stats, share)).labels == AGNOSTIC
+
+
+def most_specific(stats: Statistics, share: float, code: str) -> pd.DataFrame:
+    """A language's neurons by LAPE, the most specific first."""
+    return _most_specific(stats.keys, share, code, stats)
+
+
+@st.cache_resource(show_spinner=False, max_entries=64)
+def _most_specific(keys: Keys, share: float, code: str, _stats: Statistics) -> pd.DataFrame:
+    return atlas.most_specific(lape(_stats, share), results.table(_stats), code)
+
+
+def alignment(scene: Scene, keys: Keys, measure: str) -> AlignmentMatrix:
+    """Alignment of every two of the languages, whose states of that measure are stored."""
+    return _alignment(keys, measure, scene)
+
+
+@st.cache_resource(show_spinner="Comparing every two languages, block by block …", max_entries=16)
+def _alignment(keys: Keys, measure: str, _scene: Scene) -> AlignmentMatrix:
+    codes = [code for code, _ in keys]
+    find = {"states": alignment_core.neuron_states, "hidden": alignment_core.stored_states}
+    states = find[measure](_scene.store, _scene.collection, codes)
+    return alignment_core.alignment_matrix(states, measure)
+
+
+def hidden_keys(scene: Scene) -> Keys:
+    """The languages chosen whose hidden states are stored, with their keys."""
+    found = []
+    for code in scene.languages:
+        key = scene.collection.key(alignment_core.STATES, scene.collection.corpus.text(code))
+        if scene.store.has(alignment_core.STATES, key):
+            found.append((code, key))
+    return tuple(found)
+
+
+def pitfalls(scene: Scene) -> pd.DataFrame:
+    """Words lost from other languages than English, from the stored evaluations."""
+    stamp = tuple(key for key, _ in results.manifests(EVALUATIONS))
+    return _pitfalls(scene.collection.source.fingerprint, stamp, scene)
+
+
+@st.cache_data(show_spinner=False, max_entries=4)
+def _pitfalls(model: str, stamp: tuple[str, ...], _scene: Scene) -> pd.DataFrame:
+    return atlas.pitfalls(_scene.store, _scene.collection.source, _scene.register)
+
+
+def imports() -> dict[str, dict[str, Any]]:
+    """The manifest of every import by name."""
+    return {told["name"]: told for _, told in sorted(results.manifests(IMPORTED), key=_name)}
+
+
+def _name(entry: tuple[str, dict[str, Any]]) -> str:
+    return str(entry[1]["name"])
+
+
+def imported(scene: Scene, name: str) -> Import[NeuronSets | ActivationTable]:
+    """An import by its name."""
+    return load_import(scene.store, name)
+
+
+# ---- With the model ----------------------------------------------------------------------------
+
+
+def backend(scene: Scene) -> LocalBackend:
+    """The model, loaded once for all who visit this server."""
+    source = scene.collection.source
+    found = _backend(source.fingerprint, scene.collection.dtype, scene)
+    st.session_state.setdefault(_OPENED, set()).add(_place(scene))
+    return found
+
+
+@st.cache_resource(show_spinner="Loading the model …", max_entries=1)
+def _backend(fingerprint: str, dtype: str, _scene: Scene) -> LocalBackend:
+    return open_backend(_scene.collection.source, dtype)
+
+
+def is_opened(scene: Scene) -> bool:
+    """Whether this reader has asked for the model before."""
+    return _place(scene) in st.session_state.get(_OPENED, ())
+
+
+def _place(scene: Scene) -> tuple[str, str]:
+    return scene.collection.source.fingerprint, scene.collection.dtype
+
+
+def identity(scene: Scene) -> tuple[str, str]:
+    """What results of the model depend on, beside what is asked of it."""
+    return _place(scene)

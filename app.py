@@ -17,6 +17,9 @@ page = st.navigation(
     [
         st.Page("pages/spectrum.py", title="Spectrum", icon=":material/grid_on:", default=True),
         st.Page("pages/bridges.py", title="Bridges", icon=":material/alt_route:"),
+        st.Page("pages/lab.py", title="Lab", icon=":material/science:"),
+        st.Page("pages/study.py", title="Study", icon=":material/table_chart:"),
+        st.Page("pages/atlas.py", title="Atlas", icon=":material/hub:"),
         st.Page("pages/library.py", title="Library", icon=":material/library_books:"),
     ],
     position="top",

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from .alignment import AlignmentMatrix
 from .bli import Bli
 from .errors import InputError
 from .evaluation import RouteResult
@@ -72,6 +73,43 @@ def most_specific(
             "highest_elsewhere": np.delete(probability, k, axis=0).max(0),
         }
     )
+
+
+def alignment_by_layer(
+    matrix: AlignmentMatrix, pair: tuple[str, str] | None = None
+) -> pd.DataFrame:
+    """Alignment over the pairs of languages, layer by layer.
+
+    Columns ``layer``, ``mean``, ``lower`` and ``upper`` (quartiles of the pairs), ``chance`` (mean
+    of the pairs' levels), and ``pair`` where one is given.
+
+    Raises
+    ------
+    InputError
+        No two languages have two blocks in common, or a language of the pair is not there.
+    """
+    above = np.triu_indices(len(matrix.languages), 1)
+    values = matrix.values[:, above[0], above[1]]  # (l, pairs)
+    known = ~np.isnan(values).any(0)
+    if not known.any():
+        raise InputError("No two of these languages have two blocks of text in common.")
+    values = values[:, known]
+    lower, upper = np.quantile(values, (0.25, 0.75), axis=1)
+    frame = pd.DataFrame(
+        {
+            "layer": list(matrix.layers),
+            "mean": values.mean(1),
+            "lower": lower,
+            "upper": upper,
+            "chance": float(matrix.chance[above][known].mean()),
+        }
+    )
+    if pair is not None:
+        for code in pair:
+            require_known(code, matrix.languages, "language")
+        i, j = (matrix.languages.index(code) for code in pair)
+        frame["pair"] = matrix.values[:, i, j]
+    return frame
 
 
 def chain_prompts(register: Register, source: str, bridge: str, target: str) -> tuple[str, str]:

@@ -71,7 +71,8 @@ class Bli:
                 f"The lexicon leaves no single word of {self.source} and {self.target} to ask for: "
                 "give a larger one."
             )
-        rest = tuple(pair for pair in known.pairs if pair not in asked)
+        words = {pair.word for pair in asked}
+        rest = tuple(pair for pair in known.pairs if pair.word not in words)
         return replace(known, pairs=rest), asked
 
     def _lexicon(self, language: str) -> Lexicon:

@@ -146,6 +146,17 @@ def rank(evidence: Evidence, ranker: str) -> Ranked:
     return _RANKERS[ranker](evidence)
 
 
+def rank_by(evidence: Evidence, rankers: Sequence[str]) -> tuple[dict[str, Ranked], dict[str, str]]:
+    """The candidates by each of some rankers, and why others cannot rank them."""
+    rankings, unable = {}, {}
+    for ranker in rankers:
+        try:
+            rankings[ranker] = rank(evidence, ranker)
+        except InputError as error:
+            unable[ranker] = str(error)
+    return rankings, unable
+
+
 def can_rank(evidence: Evidence, ranker: str) -> bool:
     """Whether a ranker has what it needs."""
     if ranker in ON_STATISTICS and evidence.lacking:
@@ -313,7 +324,7 @@ def verdict(ranked: Ranked, register: Register) -> str:
             else f"This ranking cannot tell {first} apart"
         )
     elif not behind:
-        said = f"{first} is the only candidate that can be judged"
+        return f"{first} is the only candidate that can be judged."
     else:
         said = f"{first} is ahead" if len(ranked.subsamples) else f"{first} comes first"
     if behind:

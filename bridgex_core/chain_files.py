@@ -68,6 +68,7 @@ def _outcome(outcome: Outcome) -> dict[str, Any]:
         **trial.settings(),
         "backend": outcome.backend,
         "note": outcome.note,
+        "no_ranks": outcome.no_scores,
         "accepted": list(trial.accepted(trial.target)),
         "chains": [_chain(finding, trial) for finding in outcome.findings],
     }

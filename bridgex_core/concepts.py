@@ -388,9 +388,15 @@ def stored_similarity(
             continue
         entry = store.load(SIMILARITY, key)
         if entry is not None:
-            tensors = (entry.tensors[name] for name in ("values", "concepts", "neurons"))
-            kept = ConceptSimilarity(tuple(manifest["languages"]), *tensors, layers, pooling)
-            return kept.of(codes)
+            tensors = entry.tensors
+            return ConceptSimilarity(
+                tuple(manifest["languages"]),
+                tensors["values"],
+                tensors["concepts"],
+                tensors["neurons"],
+                layers,
+                pooling,
+            ).of(codes)
     return None
 
 

@@ -16,7 +16,7 @@ from .alignment import neuron_states
 from .bli import Bli
 from .bridge_hsic import Ranked
 from .bridge_sets import BridgeSettings
-from .bridges import ON_PROBE, ON_STATISTICS, RANKERS, Evidence, can_rank, rank, require_route
+from .bridges import ON_PROBE, ON_STATISTICS, RANKERS, Evidence, rank_by, require_route
 from .candidates import LocalBackend
 from .collection import collect_languages, stored_table
 from .languages import Register
@@ -152,22 +152,19 @@ class Candidates:
             It cannot be: a language has no text, or no words.
         """
         needs = []
-        if set(rankers) & {*ON_STATISTICS, "alignment"} and not all(
-            map(self._known, self.languages)
-        ):
-            needs.append("statistics")
+        if set(rankers) & {*ON_STATISTICS, "alignment"}:
+            texts = [self.statistics.corpus.text(code) for code in self.languages]
+            kind = statistics.STATISTICS
+            keys = [self.statistics.key(kind, text) for text in texts]
+            if not all(self.store.has(kind, key) for key in keys):
+                needs.append("statistics")
         if set(rankers) & set(ON_PROBE) and self.probe() is None:
             needs.append("probe")
-        if "competence" in rankers and not all(
-            self.evaluations.has(task, route) for task, route in self.steps()
-        ):
-            needs.append("competence")
+        if "competence" in rankers:
+            there = [self.evaluations.has(task, route) for task, route in self.steps()]
+            if not all(there):
+                needs.append("competence")
         return tuple(needs)
-
-    def _known(self, code: str) -> bool:
-        text = self.statistics.corpus.text(code)
-        kind = statistics.STATISTICS
-        return self.store.has(kind, self.statistics.key(kind, text))
 
     def complete(
         self,
@@ -229,10 +226,9 @@ class Candidates:
             )
 
     def scores(self, rankers: Sequence[str] = tuple(RANKERS)) -> pd.DataFrame:
-        """One row a bridge: its place, and a score by every ranker that has its evidence."""
-        evidence = self.gather(rankers)
-        able = (ranker for ranker in rankers if can_rank(evidence, ranker))
-        return self.table({ranker: rank(evidence, ranker) for ranker in able})
+        """One row a bridge: its place, and a score by every ranker that can rank them."""
+        rankings, _ = rank_by(self.gather(rankers), rankers)
+        return self.table(rankings)
 
     def table(self, rankings: Mapping[str, Ranked]) -> pd.DataFrame:
         """Rankings by ranker as the same table."""
@@ -346,22 +342,32 @@ def recommend(candidates: Candidates, rankers: Sequence[str]) -> Recommendation 
     return None if best is None else Recommendation(best, table)
 
 
-def combine(candidates: Candidates, rankings: Mapping[str, Ranked]) -> Ranked | None:
-    """The pair's candidates by the combination of these rankers, fitted on other targets alone.
+def can_combine(candidates: Candidates) -> bool:
+    """Whether pairs of other targets were measured and ranked with this model."""
+    return not _of_other_targets(candidates)[0].empty
 
-    None where nothing was measured of them.
+
+def combine(candidates: Candidates, rankings: Mapping[str, Ranked]) -> Ranked | None:
+    """The pair's candidates by the combination of these rankings, fitted on other targets alone.
+
+    None where it cannot be fitted to any of them.
     """
-    own, others = candidates.table(rankings), kept_scores(candidates)
+    others, gains = _of_other_targets(candidates)
     parts = combinable([ranker for ranker in rankings if ranker in others])
-    if not parts:
+    if others.empty or not parts:
         return None
-    others = others[others["target"] != candidates.task.target]
+    own = candidates.table(rankings)
     scores = pd.concat([own, others], ignore_index=True)
-    gains = measured(candidates.store, candidates.statistics.source)
     found = left_out_scores(scores, gains, parts).to_numpy()[: len(own)]
-    if np.isnan(found).any():
-        return None
     return Ranked(candidates.bridges, found, np.empty((0, len(own))), {})
+
+
+def _of_other_targets(candidates: Candidates) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Kept scores of pairs with other targets, and what was measured of these."""
+    gains = measured(candidates.store, candidates.statistics.source).dropna(subset=["mrr"])
+    scores = kept_scores(candidates)
+    scores = scores[scores["target"] != candidates.task.target]
+    return scores.merge(gains[PLACE], on=PLACE), gains
 
 
 def combinable(rankers: Sequence[str]) -> list[str]:

@@ -54,7 +54,7 @@ def _answer(scene: Scene) -> None:
     if shown is not None:
         told(bridge_reasons.draw)(asked, shown)
         told(bridge_rankers.draw)(asked, shown)
-        _next_step(asked, shown)
+        told(_next_step)(asked, shown)
 
 
 def _next_step(asked: bridge_results.Asked, shown: Shown) -> None:

@@ -17,6 +17,7 @@ from bridgex_core.bridges import (
     Evidence,
     can_rank,
     rank,
+    rank_by,
     require_route,
     verdict,
 )
@@ -279,6 +280,14 @@ def test_a_ranker_can_rank_if_it_has_its_evidence(evidence, what, unable, told):
             assert rank(there, ranker).bridges == there.bridges
 
 
+def test_rankers_that_cannot_rank_stop_no_other(evidence):
+    there = lacking(evidence, "states", "probe")
+    rankings, unable = rank_by(there, ["hsic", "uriel", "alignment", "overlap"])
+    assert list(rankings) == ["uriel", "overlap"]
+    assert list(unable) == ["hsic", "alignment"]
+    assert "not been probed" in unable["hsic"]
+
+
 def test_no_such_ranker(evidence):
     with pytest.raises(InputError, match=r"no ranker 'guess': choose one of hsic,"):
         rank(evidence, "guess")
@@ -321,7 +330,7 @@ def test_constant_neurons_and_a_single_prompt(evidence, ranker):
 def ranked(scores, halves=(), reasons=()):
     codes = ("eng_Latn", "spa_Latn", "fra_Latn", "deu_Latn")[: len(scores)]
     subsamples = np.array(halves, dtype=float).reshape(-1, len(scores))
-    return Ranked(codes, np.array(scores, dtype=float), subsamples, {c: "Why." for c in reasons})
+    return Ranked(codes, np.array(scores, dtype=float), subsamples, dict.fromkeys(reasons, "Why."))
 
 
 @pytest.mark.parametrize(
@@ -349,7 +358,7 @@ def ranked(scores, halves=(), reasons=()):
         ),
         (
             ranked([3, np.nan, np.nan], reasons=["spa_Latn", "fra_Latn"]),
-            "English is the only candidate that can be judged; Spanish and French cannot be judged.",
+            "English is the only candidate that can be judged.",
         ),
         (ranked([3]), "English is the only candidate that can be judged."),
         (

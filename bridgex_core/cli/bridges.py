@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 from bridgex_core.bridge_hsic import BridgeScores, Ranked
 from bridgex_core.bridge_null import Calibrated
 from bridgex_core.bridge_sets import BridgeSettings
-from bridgex_core.bridges import ENGLISH, RANKERS, rank, verdict
+from bridgex_core.bridges import ENGLISH, RANKERS, rank_by, verdict
 from bridgex_core.cli.output import decimal, print_json, print_table, tell
 from bridgex_core.cli.parser import (
     add_common,
@@ -39,6 +39,7 @@ from bridgex_core.errors import InputError
 from bridgex_core.evidence import (
     Candidates,
     Recommendation,
+    can_combine,
     combine,
     keep_scores,
     recommend,
@@ -54,6 +55,10 @@ from bridgex_core.study import BRIDGES
 SIX, HIGH = "paper", "high"
 ALL = "all"
 _HIGH_CLASS = 4
+_NOT_COMBINED = (
+    "No bridge to another target was measured and ranked with this model: run `study`, and "
+    "`bridges --ranker all` for its pairs."
+)
 _POOLED = {"auto": None, "yes": True, "no": False}
 
 
@@ -104,6 +109,8 @@ def run(args: argparse.Namespace) -> None:
     with reporting(args, store) as (report, cancelled):
         workspace = open_workspace(args)
         candidates = _candidates(args, workspace)
+        if args.ranker == COMBINED and not can_combine(candidates):
+            raise InputError(_NOT_COMBINED)
         rankers = tuple(RANKERS) if args.ranker in (ALL, COMBINED) else (args.ranker,)
         able, unable = _sorted_out(candidates, rankers, strict=args.ranker in RANKERS)
         needs = candidates.missing(able)
@@ -185,32 +192,26 @@ def _settings(args: argparse.Namespace) -> tuple[SpectrumSettings, BridgeSetting
 
 
 def _rank(
-    args: argparse.Namespace, candidates: Candidates, able: Sequence[str], unable: dict[str, str]
+    args: argparse.Namespace,
+    candidates: Candidates,
+    able: Sequence[str],
+    never: Mapping[str, str],
 ) -> _Found:
-    """The rankings that were asked for; adds to ``unable`` what turns out not to be possible."""
+    """The rankings that were asked for, and why others are not possible."""
     sets, settings = _settings(args)
     evidence = candidates.gather(able, sets=sets, settings=settings)
-    rankings = {}
-    for ranker in able:
-        try:
-            rankings[ranker] = rank(evidence, ranker)
-        except InputError as error:
-            if args.ranker == ranker:
-                raise
-            unable[ranker] = str(error)
+    rankings, unable = rank_by(evidence, able)
+    if args.ranker in unable:
+        raise InputError(unable[args.ranker])
+    unable = {**never, **unable}
     if args.ranker == ALL and (sets, settings) == (PAPER, BridgeSettings()):
         keep_scores(candidates, candidates.table(rankings))
     if args.ranker in (ALL, COMBINED):
         combined = combine(candidates, rankings)
-        if combined is not None:
-            rankings[COMBINED] = combined
+        if combined is None:
+            unable[COMBINED] = _NOT_COMBINED
         else:
-            unable[COMBINED] = (
-                "No bridge to another target was measured and ranked with this model: run `study`, "
-                "and `bridges --ranker all` for its pairs."
-            )
-    if args.ranker == COMBINED and COMBINED in unable:
-        raise InputError(unable[COMBINED])
+            rankings[COMBINED] = combined
     judges = [ranker for ranker in RANKERS if ranker != "english" or ENGLISH in evidence.bridges]
     recommendation = recommend(candidates, judges)
     chosen = args.ranker

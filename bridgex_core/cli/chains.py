@@ -64,7 +64,7 @@ def run(args: argparse.Namespace) -> None:
     chosen = choose_backend(args, store)
     backend: Backend = chosen if isinstance(chosen, Endpoint) else load_backend(args, chosen)
     findings = tuple(_found(trial, route, backend) for route in routes)
-    outcome = Outcome(trial, backend.title, findings)
+    outcome = Outcome(trial, backend.title, findings, no_scores=backend.no_scores or "")
     if args.json:
         told = json.loads(to_json([outcome]))[0]
         print_json({**told, "seconds": round(time.monotonic() - began, 3)})

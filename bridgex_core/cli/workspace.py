@@ -57,8 +57,11 @@ class Workspace:
         self, dtype: str, codes: Sequence[str], device: str | None = None
     ) -> Collection:
         """The same; for ``auto``, where none is stored, in what this machine is faster in."""
-        stored = self.stored_collection(dtype, codes)
-        if dtype == "auto" and len(missing(self.store, stored, codes)) == len(codes):
+        if dtype != "auto":
+            return self.collection(dtype)
+        with_text = set(self.corpus.languages()) & set(codes)
+        stored = self.stored_collection(dtype, sorted(with_text))
+        if len(missing(self.store, stored, with_text)) == len(with_text):
             return self.collection(resolve_dtype(dtype, self.source, device))
         return stored
 

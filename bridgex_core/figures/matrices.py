@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import plotly.graph_objects as go
 from numpy.typing import ArrayLike
 
-from ..alignment import AlignmentMatrix
 from ..errors import InputError
 from ..languages import Language
 from ..perplexity import PerplexityChange
@@ -187,23 +187,14 @@ def _matrix(
     return figure
 
 
-def alignment_curve(
-    matrix: AlignmentMatrix, languages: Sequence[Language], pair: tuple[str, str] | None = None
-) -> go.Figure:
+def alignment_curve(by_layer: pd.DataFrame, pair: str = "") -> go.Figure:
     """Alignment by layer: the mean over all pairs, the middle half of them, chance, and one pair.
 
     Parameters
     ----------
-    languages : those of the matrix, in its order.
-    pair : codes of two of them.
+    by_layer : as :func:`bridgex_core.atlas.alignment_by_layer` gives it.
+    pair : what its column ``pair`` is called, if it has one; not escaped.
     """
-    above = np.triu_indices(len(matrix.languages), 1)
-    pairs = matrix.values[:, above[0], above[1]]  # (l, pairs)
-    pairs = pairs[:, ~np.isnan(pairs).any(0)]
-    if not pairs.size:
-        raise InputError("No two of these languages have two blocks of text in common.")
-    layers = list(matrix.layers)
-    quarter, three = np.quantile(pairs, (0.25, 0.75), axis=1)
     figure = new_figure(
         height=320,
         margin={"l": 56, "r": 12, "t": 40, "b": 44, "pad": 0},
@@ -212,30 +203,27 @@ def alignment_curve(
         xaxis=axis("Layer", showgrid=False, unifiedhovertitle={"text": "Layer %{x}"}),
         yaxis=axis("Share of blocks aligned", range=[-0.02, 1.03]),
     )
+    layers = list(by_layer["layer"])
     figure.add_scatter(
         x=[*layers, *layers[::-1]],
-        y=[*three, *quarter[::-1]],
+        y=[*by_layer["upper"], *by_layer["lower"][::-1]],
         fill="toself",
         fillcolor="rgba(58,135,200,0.22)",
         line={"width": 0},
         hoverinfo="skip",
         name="middle half of the pairs",
     )
-    _add_line(figure, layers, pairs.mean(1), "mean of all pairs", PLAIN)
-    if pair is not None:
-        known_codes = [language.code for language in languages]
-        i, j = (known_codes.index(code) for code in pair)
-        label = " – ".join(short(languages[k].name, 18) for k in (i, j))
-        _add_line(figure, layers, matrix.values[:, i, j], label, ACCENT, symbol="square")
-    chance = float(matrix.chance[above].mean())
-    _add_line(figure, layers, np.full(len(layers), chance), "chance", LINE, dash="dot")
+    _add_line(figure, by_layer, "mean", "mean of all pairs", PLAIN)
+    if "pair" in by_layer:
+        _add_line(figure, by_layer, "pair", short(pair, 40), ACCENT, symbol="square")
+    _add_line(figure, by_layer, "chance", "chance", LINE, dash="dot")
     return figure
 
 
 def _add_line(
     figure: go.Figure,
-    x: Sequence[int],
-    y: np.ndarray,
+    frame: pd.DataFrame,
+    column: str,
     name: str,
     colour: str,
     *,
@@ -243,8 +231,8 @@ def _add_line(
     symbol: str = "circle",
 ) -> None:
     figure.add_scatter(
-        x=list(x),
-        y=y,
+        x=frame["layer"],
+        y=frame[column],
         mode="lines" if dash == "dot" else "lines+markers",
         line={"color": colour, "width": 2, "dash": dash},
         marker={"symbol": symbol, "size": 7},

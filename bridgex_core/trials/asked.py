@@ -166,9 +166,11 @@ class Trial:
 
     @cached_property
     def candidates(self) -> tuple[str, ...]:
-        """The words that the gold word is ranked among: those of evaluations, and itself."""
-        gold = self.accepted(self.target)[:1]
-        return tuple(dict.fromkeys((*self._task.candidates_of(0), *gold)))
+        """The words that the gold word is ranked among: those of an evaluation, and itself."""
+        words, asked = self._task.words, normalise(self.text)
+        places = (at for at, pair in enumerate(words) if normalise(pair.word) == asked)
+        choices = self._task.candidates_of(next(places, 0))
+        return tuple(dict.fromkeys((*choices, *self.accepted(self.target)[:1])))
 
 
 @dataclass(frozen=True)

@@ -96,12 +96,14 @@ class Outcome:
     backend : the title of what wrote.
     findings : one a route that was begun.
     note : why it ended before all was done, as a sentence; empty otherwise.
+    no_scores : why the backend gives no ranks, as a sentence; empty if it does.
     """
 
     trial: AnyTrial
     backend: str
     findings: tuple[Finding, ...]
     note: str = ""
+    no_scores: str = ""
 
 
 def judge(trial: AnyTrial, chain: Chain, *, finished: bool = True) -> Finding:

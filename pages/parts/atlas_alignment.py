@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import PurePath
-
-import pandas as pd
 import streamlit as st
 
 from bridgex_core import figures
 from bridgex_core.alignment import MEASURES, AlignmentMatrix, collect_states
-from pages.parts import atlas_model, atlas_results, atlas_shown, downloads, results, state, words
+from bridgex_core.atlas import alignment_by_layer
+from pages.parts import atlas_model, atlas_results, atlas_shown, downloads, state, words
 from pages.parts.messages import told
 from pages.parts.results import Scene, Statistics
 
@@ -73,9 +71,7 @@ def _offer(scene: Scene, there: tuple[str, ...]) -> None:
         return
     model = atlas_results.backend(scene).model
     bar = atlas_model.watched(1, "Recording hidden states")
-    collect_states(
-        scene.store, model, scene.collection, todo, report=lambda now: bar.show(now)
-    )
+    collect_states(scene.store, model, scene.collection, todo, report=lambda now: bar.show(now))
     st.rerun()
 
 
@@ -97,13 +93,14 @@ def _show(scene: Scene, matrix: AlignmentMatrix, level: int | None) -> None:
     )
     st.caption(f"{what}, {where}. {_RULE} {_origin(scene, matrix)}")
     pair = _pair(scene, matrix)
-    curve = figures.alignment_curve(matrix, languages, pair)
+    by_layer = alignment_by_layer(matrix, pair)
+    named = "" if pair is None else " – ".join(one.name for one in scene.named(pair))
     atlas_shown.picture(
-        curve,
+        figures.alignment_curve(by_layer, named),
         "alignment_layers",
         f"Alignment by layer, {what.lower()}, {source}",
         "Alignment by layer: mean of all pairs, chance, and the pair chosen.",
-        _by_layer(matrix, pair),
+        by_layer,
     )
     downloads.picture_and_link()
 
@@ -140,9 +137,3 @@ def _pair(scene: Scene, matrix: AlignmentMatrix) -> tuple[str, str] | None:
     )
     pair: tuple[str, str] | None = state.get("pair")
     return pair
-
-
-def _by_layer(matrix: AlignmentMatrix, pair: tuple[str, str] | None) -> pd.DataFrame:
-    if pair is None:
-        return matrix.by_layer()
-    return matrix.by_layer(*pair)

@@ -43,7 +43,15 @@ def draw(scene: Scene, stats: Statistics) -> None:
     _layers(scene, stats, found)
     show_sets(scene, found, f"{scene.collection.source.title}, {words.METHODS[method]}")
     with st.container(horizontal=True):
-        downloads.table_csv(found.to_frame(), "classes", "Class of every neuron (CSV)")
+        st.download_button(
+            "Class of every neuron (CSV)",
+            lambda: found.to_frame().to_csv(index=False),
+            "classes.csv",
+            "text/csv",
+            on_click="ignore",
+            icon=":material/download:",
+            key="classes_csv",
+        )
         downloads.picture_and_link()
     _agreement(scene, stats, share)
 

@@ -74,10 +74,15 @@ def found(
 
 def watched(total: float, what: str) -> Progress:
     """A progress that shows itself on the page."""
+    return Progress(total, shows(what))
+
+
+def shows(what: str) -> Callable[[Snapshot], None]:
+    """A bar on the page, and what moves it."""
     bar = st.progress(0.0, what)
 
     def report(now: Snapshot) -> None:
         parts = (now.message or what, f"{now.fraction:.0%}", time_left(now.eta_seconds))
         bar.progress(now.fraction, words.plain(" · ".join(filter(None, parts))))
 
-    return Progress(total, report)
+    return report

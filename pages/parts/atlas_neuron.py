@@ -169,9 +169,7 @@ def _nearest(stats: Statistics, layer: int, neuron: int) -> None:
     downloads.table_csv(frame, "nearest_neurons", "Nearest neurons (CSV)")
 
 
-def _drivers(
-    scene: Scene, stats: Statistics, layer: int, neuron: int, language: Language
-) -> None:
+def _drivers(scene: Scene, stats: Statistics, layer: int, neuron: int, language: Language) -> None:
     name = words.plain(language.name)
     st.markdown(f"**What drives it in {name}**")
     text = scene.collection.corpus.text(language.code)

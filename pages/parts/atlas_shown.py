@@ -39,23 +39,19 @@ def table(
     )
 
 
-def language(
-    label: str, name: str, options: Sequence[Language], fallback: str, **more: Any
-) -> str:
-    """A box for the language of a field; ``fallback`` where nothing or something else is chosen."""
+def language(label: str, name: str, options: Sequence[Language], fallback: str, **more: Any) -> str:
+    """A box for the language of a field; ``fallback`` where none of the options is chosen."""
     codes = {one.code: one for one in options}
-    chosen = state.get(name)
-    if chosen is not None and chosen not in codes:
-        state.put(**{name: None})
+    known = [code for code in (state.get(name), fallback, *codes) if code in codes]
     st.selectbox(
         label,
         list(codes),
         format_func=lambda code: words.language_label(codes[code]),
         filter_mode="contains",
         **more,
-        **state.widget(name, shown=lambda code: code or fallback),
+        **state.widget(name, shown=lambda _: known[0]),
     )
-    return str(state.get(name) or fallback)
+    return known[0]
 
 
 def share() -> float:

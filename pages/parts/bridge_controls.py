@@ -5,7 +5,6 @@ from __future__ import annotations
 import streamlit as st
 
 from bridgex_core.bridges import RANKERS
-from bridgex_core.languages import Language
 from bridgex_core.probing import KNOWN_RULES
 from bridgex_core.rankers import COMBINED
 from bridgex_core.study import BRIDGES
@@ -18,11 +17,10 @@ _WELL_SUPPLIED = (4, 5)
 
 def draw(scene: Scene) -> None:
     """The controls above the ranking."""
-    languages = sorted(scene.register, key=lambda one: (not one.is_low_resource, one.name))
-    labels = {one.code: _label(one) for one in languages}
+    labels = language_labels(scene)
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        _language("From", "source", labels, "The language that the words are in.")
-        _language(
+        language("From", "source", labels, "The language that the words are in.")
+        language(
             "To",
             "target",
             labels,
@@ -37,14 +35,17 @@ def draw(scene: Scene) -> None:
             width=170,
         )
         _advanced()
-    _candidates(scene, labels)
+    candidates(scene, labels)
 
 
-def _label(language: Language) -> str:
-    return f"{words.language_label(language)} ({language.code})"
+def language_labels(scene: Scene) -> dict[str, str]:
+    """How languages are offered: by code, low-resource ones first, then by name."""
+    languages = sorted(scene.register, key=lambda one: (not one.is_low_resource, one.name))
+    return {one.code: f"{words.language_label(one)} ({one.code})" for one in languages}
 
 
-def _language(label: str, field: str, labels: dict[str, str], about: str) -> None:
+def language(label: str, field: str, labels: dict[str, str], about: str) -> None:
+    """The choice of a language for a field of the link."""
     st.selectbox(
         label,
         list(labels),
@@ -56,7 +57,10 @@ def _language(label: str, field: str, labels: dict[str, str], about: str) -> Non
     )
 
 
-def _candidates(scene: Scene, labels: dict[str, str]) -> None:
+def candidates(
+    scene: Scene, labels: dict[str, str], label: str = "Candidates for the bridge"
+) -> None:
+    """The choice of bridges; the ends of the path are none."""
     ends = state.get("source"), state.get("target")
     paper = tuple(code for code in BRIDGES if code not in ends)
     there = set(scene.collection.corpus.languages())
@@ -66,7 +70,7 @@ def _candidates(scene: Scene, labels: dict[str, str]) -> None:
         if one.resource_class in _WELL_SUPPLIED and one.code in there and one.code not in ends
     )
     st.multiselect(
-        "Candidates for the bridge",
+        label,
         [*paper, *(code for code in labels if code not in (*ends, *paper))],
         format_func=labels.__getitem__,
         placeholder="Name, autonym or code",

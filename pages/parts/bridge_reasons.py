@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Literal
 
 import pandas as pd
 import streamlit as st
@@ -11,6 +12,7 @@ import streamlit as st
 from bridgex_core import figures
 from bridgex_core.bridge_hsic import BridgeScores
 from bridgex_core.bridge_null import Calibrated
+from bridgex_core.languages import Language
 from bridgex_core.neurons import layer_band
 from bridgex_core.probing import Probe
 from pages.parts import bridge_compute, bridge_results, bridge_words, downloads, words
@@ -27,9 +29,8 @@ def draw(asked: Asked, shown: Shown) -> None:
     """The tabs; only the open one is worked out."""
     st.subheader("Why?", anchor="why")
     focus = _focus(asked, shown)
-    for tab, part in zip(
-        st.tabs(list(_TABS), on_change="rerun", key="why"), _TABS.values(), strict=True
-    ):
+    tabs = st.tabs(list(_TABS), on_change="rerun", key="why")
+    for tab, part in zip(tabs, _TABS.values(), strict=True):
         if tab.open:
             with tab:
                 told(part)(asked, shown, focus)
@@ -79,9 +80,8 @@ def _layers(asked: Asked, shown: Shown, focus: str) -> None:
         null=null,
     )
     name = words.plain(asked.scene.register[focus].name)
-    downloads.chart(
-        figure, "bridge_layers", f"HSIC layer by layer of every candidate, {name} first."
-    )
+    alt = f"HSIC layer by layer of every candidate, {name} standing out."
+    downloads.chart(figure, "bridge_layers", alt)
     st.caption(
         "HSIC between the neurons that source and target share and those of each candidate alone, "
         "in each layer by itself. Shaded: the layers that count; move them with the slider at the "
@@ -220,7 +220,6 @@ def _words(asked: Asked, shown: Shown, focus: str) -> None:
     frame = _answers(probe)
     text = st.column_config.TextColumn
     ends = {"word": source.is_rtl, "gold": target.is_rtl, "answer": target.is_rtl}
-    sides = {name: "right" if rtl else "left" for name, rtl in ends.items()}
     told = _WHICH[which](frame)
     isolated = {
         name: [words.isolated(each, rtl) for each in told[name]] for name, rtl in ends.items()
@@ -231,9 +230,9 @@ def _words(asked: Asked, shown: Shown, focus: str) -> None:
         hide_index=True,
         height=380,
         column_config={
-            "word": text(source.name, alignment=sides["word"]),
-            "gold": text(f"Accepted in {target.name}", alignment=sides["gold"]),
-            "answer": text("The model's answer", alignment=sides["answer"])
+            "word": text(source.name, alignment=_side(source)),
+            "gold": text(f"Accepted in {target.name}", alignment=_side(target)),
+            "answer": text("The model's answer", alignment=_side(target))
             if greedy
             else st.column_config.NumberColumn("Rank of the translation"),
             "known": st.column_config.CheckboxColumn("Known"),
@@ -241,6 +240,10 @@ def _words(asked: Asked, shown: Shown, focus: str) -> None:
         alt="The words of the probe, what is accepted, what the model answered.",
     )
     downloads.table_csv(frame, "probe_words", "Words (CSV)")
+
+
+def _side(language: Language) -> Literal["left", "right"]:
+    return "right" if language.is_rtl else "left"
 
 
 def _answers(probe: Probe) -> pd.DataFrame:

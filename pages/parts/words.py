@@ -92,6 +92,16 @@ def listed(names: Sequence[str], most: int = 6) -> str:
     return " and ".join(filter(None, (", ".join(shown[:-1]), shown[-1] if shown else "")))
 
 
+def shortened(text: str, most: int = 60) -> str:
+    """A text on one line, cut where it is longer.
+
+    >>> shortened("a long\\ntext", 8)
+    'a long …'
+    """
+    line = " ".join(text.split())
+    return line if len(line) <= most else f"{line[: most - 2].rstrip()} …"
+
+
 def counted(number: int, noun: str) -> str:
     """A number with its noun.
 

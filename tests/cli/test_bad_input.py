@@ -107,12 +107,21 @@ def test_a_folder_that_is_no_model(refused, place, tmp_path):
     assert "no weights" in refused(*words)
 
 
-def test_a_store_that_cannot_be_one(refused, tmp_path):
+_PAIR = ["--source", "sw", "--target", "en"]
+_REQUIRED = {
+    "collect": ["--languages", "sw"],
+    "probe": _PAIR,
+    "bridges": _PAIR,
+    "try": [*_PAIR, "--word", "mbwa"],
+    "evaluate": _PAIR,
+}
+
+
+@pytest.mark.parametrize("command", cli.COMMANDS)
+def test_a_store_that_cannot_be_one(refused, tmp_path, command):
     file = tmp_path / "file"
     file.write_text("")
-    for command in cli.COMMANDS:
-        words = ["--languages", "sw"] if command == "collect" else []
-        assert str(file) in refused(command, *words, "--store", file)
+    assert str(file) in refused(command, *_REQUIRED.get(command, []), "--store", file)
 
 
 def test_a_broken_file_of_languages(refused, place):

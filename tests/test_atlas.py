@@ -1,0 +1,160 @@
+"""What the Atlas asks of several engines at once."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bridgex_core.atlas import chain_prompts, keep_upload, method_agreement, most_specific, pitfalls
+from bridgex_core.bli import Bli
+from bridgex_core.errors import InputError
+from bridgex_core.evaluation import RouteResult
+from bridgex_core.languages import register
+from bridgex_core.model_sources import ModelSource
+from bridgex_core.neuron_classes import CLASSES, Classes, lape
+from bridgex_core.neuron_files import export_sets, load_import
+from bridgex_core.neurons import ActivationTable, top_neurons
+from bridgex_core.store import Store
+from bridgex_core.study import Evaluations
+from bridgex_core.xicl import Route
+
+CODES = ("eng_Latn", "swh_Latn", "heb_Hebr")
+REGISTER = register()
+
+
+def table(seed: int = 0) -> ActivationTable:
+    rng = np.random.default_rng(seed)
+    tokens = np.array([500, 600, 700])
+    counts = rng.binomial(tokens[:, None, None], rng.random((3, 4, 60)) ** 3)
+    return ActivationTable(CODES, counts, counts / 100, tokens)
+
+
+def classes(method: str, labels: np.ndarray) -> Classes:
+    masks = np.zeros((3, *labels.shape), dtype=bool)
+    return Classes(method, CODES, labels.astype(np.int8), CLASSES, masks)
+
+
+def test_agreement_of_unrelated_methods_is_that_of_chance() -> None:
+    rng = np.random.default_rng(0)
+    first, second = (
+        classes(name, rng.choice(4, (100, 400), p=(0.1, 0.2, 0.3, 0.4))) for name in ("a", "b")
+    )
+    frame = method_agreement([first, second])
+    assert list(frame["class"]) == list(CLASSES)
+    assert set(frame["first"]) == {"a"}
+    np.testing.assert_allclose(frame["jaccard"], frame["chance"], atol=0.01)
+    np.testing.assert_allclose(frame["chance"][0], 0.1 * 0.1 / (0.1 + 0.1 - 0.1 * 0.1), rtol=0.05)
+
+
+def test_every_two_methods_are_compared() -> None:
+    one = classes("a", np.arange(8).reshape(2, 4) % 4)
+    frame = method_agreement([one, one, one])
+    assert len(frame) == 3 * len(CLASSES)
+    assert (frame["jaccard"] == 1).all()
+
+
+def test_most_specific_neurons_come_first() -> None:
+    totals = table()
+    found = lape(totals, top_share=0.1)
+    for k, code in enumerate(CODES):
+        frame = most_specific(found, totals, code)
+        assert len(frame) == found.masks[k].sum()
+        assert frame["entropy"].is_monotonic_increasing
+        for row in frame.itertuples():
+            assert found.masks[k, row.layer, row.neuron]
+            p = totals.counts[:, row.layer, row.neuron] / totals.tokens
+            assert row.probability == p[k]
+            assert row.highest_elsewhere == max(np.delete(p, k))
+    assert len(most_specific(found, totals, CODES[0], count=1)) == 1
+    with pytest.raises(InputError):
+        most_specific(found, totals, "deu_Latn")
+
+
+def test_prompts_name_the_same_word_in_every_language() -> None:
+    direct, bridged = chain_prompts(REGISTER, "ind_Latn", "eng_Latn", "swh_Latn")
+    start = direct[: direct.index("→")]
+    assert start.startswith("Bahasa Indonesia")
+    assert direct == f'{start}→Kiswahili:"'
+    assert bridged.startswith(f'{start}→English:"')
+    assert bridged.endswith('"→Kiswahili:"')
+    with pytest.raises(InputError):
+        chain_prompts(REGISTER, "ind_Latn", "ind_Latn", "swh_Latn")
+
+
+# ---- Uploads -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "store")
+
+
+@pytest.mark.parametrize("form", ["pth", "safetensors", "csv"])
+def test_an_upload_is_kept(store: Store, form: str) -> None:
+    sets = top_neurons(table(), top_rate=0.05)
+    named = REGISTER.resolve_all(CODES) if form == "pth" else ()
+    told = keep_upload(
+        store, " mine ", {f"sets.{form}": export_sets(sets, form)}, named, layers=4, width=60
+    )
+    assert told["name"] == "mine"
+    found = load_import(store, "mine").result
+    assert found.languages == CODES
+    np.testing.assert_array_equal(found.masks, sets.masks)
+
+
+def test_a_refused_upload_names_the_file_as_the_reader_does(store: Store, tmp_path: Path) -> None:
+    with pytest.raises(InputError) as caught:
+        keep_upload(store, "bad", {"../../sets.pth": b"cos\nsystem\n(S'true'\ntR."}, ())
+    assert "The file sets.pth can't be read" in str(caught.value)
+    assert not list(tmp_path.rglob("sets.pth"))
+    with pytest.raises(InputError, match="name"):
+        keep_upload(store, "  ", {"a.csv": b""})
+    with pytest.raises(InputError, match="at least one file"):
+        keep_upload(store, "none", {})
+    assert not list(store.entries("imported"))
+
+
+# ---- Pitfalls ----------------------------------------------------------------------------------
+
+SOURCE = ModelSource.in_memory("tiny", 4, 60)
+
+
+def keep(store: Store, source: str, right: set[str], **change: int) -> Bli:
+    """Keep an evaluation into Swahili that found these gold words."""
+    task = Bli(source, "swh_Latn", **{"items": 12, "shots": 2, **change})
+    golds = [pair.answers[0] for pair in task.words]
+    route = Route.of(REGISTER[source], REGISTER["swh_Latn"])
+    result = RouteResult(
+        route.codes,
+        np.array([float(gold in right) for gold in golds]),
+        tuple(("x",) for _ in golds),
+    )
+    Evaluations.of_model(store, SOURCE, "float32").keep(task, route, result)
+    return task
+
+
+def test_pitfalls_count_what_only_english_finds(store: Store) -> None:
+    english, german = (
+        [pair.answers[0] for pair in Bli(code, "swh_Latn", items=12).words]
+        for code in ("eng_Latn", "deu_Latn")
+    )
+    common = sorted(set(english) & set(german))
+    assert len(common) > 4
+    keep(store, "eng_Latn", set(common[:4]))
+    keep(store, "deu_Latn", {common[0], common[4]})
+    (row,) = pitfalls(store, SOURCE, REGISTER).itertuples()
+    assert (row.source, row.target, row.items) == ("deu_Latn", "swh_Latn", len(common))
+    assert (row.right_in_english, row.right, row.lost) == (4, 2, 3)
+    assert row.share_lost == 0.75
+
+
+def test_pitfalls_compare_like_with_like(store: Store) -> None:
+    keep(store, "eng_Latn", set())
+    keep(store, "deu_Latn", set(), shots=1)
+    assert not len(pitfalls(store, SOURCE, REGISTER))
+    keep(store, "fra_Latn", set())
+    (row,) = pitfalls(store, SOURCE, REGISTER).itertuples()
+    assert row.source == "fra_Latn"
+    assert np.isnan(row.share_lost)
+    other = ModelSource.in_memory("another", 4, 60)
+    assert other.fingerprint == SOURCE.fingerprint or not len(pitfalls(store, other, REGISTER))

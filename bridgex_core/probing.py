@@ -48,6 +48,8 @@ class ProbeTask:
         left out.
     known : ``greedy``: the model writes an accepted translation; ``ranked``: the gold word is
         among the first 5 % of all the probe's first answers by log-probability.
+    generated : average the tokens that the model writes after the prompt in with the prompt's, as
+        the released code does.
 
     Raises
     ------
@@ -60,6 +62,7 @@ class ProbeTask:
     words: int = 300
     lexicon: str = CLDR
     known: str = "greedy"
+    generated: bool = False
     register: Register = field(default_factory=bundled_register, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -89,6 +92,11 @@ class ProbeTask:
         return chosen
 
     @property
+    def steps(self) -> int:
+        """Units of progress of a word: recorded, answered, and perhaps continued before."""
+        return 3 if self.generated else 2
+
+    @property
     def languages(self) -> tuple[Language, Language]:
         """Source and target."""
         return self.register[self.source], self.register[self.target]
@@ -96,7 +104,8 @@ class ProbeTask:
     def identity(self) -> dict[str, Any]:
         """Everything that a probe depends on, the model aside."""
         rows = [[p.word, list(p.answers), list(p.keyword_answers)] for p in self.pairs]
-        return {"source": self.source, "target": self.target, "words": rows, "known": self.known}
+        whole = {"source": self.source, "target": self.target, "words": rows, "known": self.known}
+        return whole | ({"generated": True} if self.generated else {})
 
 
 @dataclass(frozen=True)
@@ -187,7 +196,7 @@ def run_probe(
         ``cancelled`` answered True; activations that were all recorded are kept.
     """
     key = probe_key(task, identity)
-    progress = Progress(2 * len(task.pairs), report, cancelled)
+    progress = Progress(task.steps * len(task.pairs), report, cancelled)
     what = f"probe of {task.source} and {task.target}"
 
     def waiting() -> None:
@@ -228,9 +237,12 @@ def _activations(
 ) -> Mapping[str, np.ndarray]:
     done = store.load_parts(PROBES, key).get("activations")
     if done is not None:
-        progress.skip(len(task.pairs))
+        progress.skip((task.steps - 1) * len(task.pairs))
         return done.tensors
     prompts = [probe_prompt(*task.languages, pair.word) for pair in task.pairs]
+    if task.generated:
+        written = LocalBackend(model).generate(prompts, Decoding(stop=("\n",)), progress=progress)
+        prompts = [prompt + each.text for prompt, each in zip(prompts, written, strict=True)]
     tensors = record(model, prompts, progress=progress).tensors()
     store.save_part(PROBES, key, "activations", tensors, {})
     return tensors

@@ -231,7 +231,8 @@ def _detector(languages: frozenset[lingua.Language]) -> lingua.LanguageDetector:
 
 def _confidences(text: str, languages: frozenset[lingua.Language]) -> dict[object, float]:
     values = _detector(languages).compute_language_confidence_values(text)
-    return {value.language: value.value for value in values}
+    # Lingua adds up in parallel: the last digits differ from time to time.
+    return {value.language: round(value.value, 9) for value in values}
 
 
 def _listed(names: Collection[str], conjunction: str = "and") -> str:

@@ -29,12 +29,12 @@ def main(scene: Scene) -> None:
 
 def _study(scene: Scene, plan: Study) -> None:
     whole = lab_results.studied(scene)
-    _work(scene, whole)
     if not whole.found.results:
         name = words.plain(scene.collection.source.title)
         st.info(f"Nothing of the study is computed for {name} yet.", icon=":material/info:")
     else:
         told(_show)(scene, plan, whole)
+    _work(scene, whole)
     _again()
 
 
@@ -63,10 +63,10 @@ def _work(scene: Scene, whole: Studied) -> None:
                 args=(jobs.start, scene.store, f"{source.title}: the study", argv),
                 key="study_compute",
             )
-            how = "it takes hours, can be stopped and goes on later"
+            how = "The rest takes a long job, which can be stopped and goes on later."
             if not source.installed:
                 how = f"{words.plain(source.title)} is not installed. {source.how_to_get}"
-            st.caption(f"{there}. The rest is for a job: {how}")
+            st.caption(f"{there}. {how}")
 
 
 def _show(scene: Scene, plan: Study, whole: Studied) -> None:

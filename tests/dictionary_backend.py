@@ -74,6 +74,23 @@ class DictionaryBackend:
         return CandidateScores(np.array(scores), np.array([len(each) for each in candidates]))
 
 
+class Scripted(DictionaryBackend):
+    """Answers by the end of the prompt, and prefers a letter by it too."""
+
+    def __init__(self, ends: dict[str, str], letters: dict[str, str] | None = None, **settings):
+        super().__init__({}, **settings)
+        self.ends, self.letters = ends, letters or {}
+
+    def answer(self, prompt: str) -> Generated:
+        found = (text for end, text in self.ends.items() if prompt.endswith(end))
+        return Generated(next(found, "nothing"), (-1.0,), "stop")
+
+    def score(self, prompt: str, candidate: str) -> float:
+        chosen = next((v for part, v in self.letters.items() if part in prompt), "A")
+        assert candidate.startswith(" ")
+        return -1.0 if candidate.strip() == chosen else -2.0
+
+
 class Counted:
     """A progress that adds up."""
 

@@ -8,8 +8,9 @@ import pytest
 
 from bridgex_core import probing
 from bridgex_core.bli import Bli
-from bridgex_core.decoding import CandidateScores, Generated
+from bridgex_core.decoding import CandidateScores, Decoding, Generated
 from bridgex_core.errors import Cancelled, InputError
+from bridgex_core.generation import generate
 from bridgex_core.hsic import hsic_matrix
 from bridgex_core.model_sources import find_model
 from bridgex_core.models import load
@@ -153,6 +154,26 @@ def test_ranked_gives_a_model_that_knows_nothing_its_five_in_a_hundred(store, le
     probe = run_probe(store, task, IDENTITY, model)
     assert 0 <= probe.known.sum() <= 12
     assert not probe.enough
+
+
+def test_generated_tokens_are_averaged_in_by_name_alone(store, tiny):
+    identity, get = tiny
+    task = ProbeTask(SOURCE, TARGET, words=6)
+    plain = run_probe(store, task, identity, get)
+    seen = []
+    released = replace(task, generated=True)
+    assert stored_probe(store, released, identity) is None
+    probe = run_probe(store, released, identity, get, report=seen.append)
+    assert seen[-1].done == seen[-1].total == 18
+    model = get()
+    prompts = [probe_prompt(*task.languages, pair.word) for pair in task.pairs]
+    written = generate(model, prompts, Decoding(stop=("\n",)))
+    whole = [prompt + each.text for prompt, each in zip(prompts, written, strict=True)]
+    expected = record(model, whole)
+    np.testing.assert_allclose(probe.activations.values, expected.values, atol=1e-3)
+    assert (probe.activations.lengths >= plain.activations.lengths).all()
+    assert (probe.activations.lengths > plain.activations.lengths).any()
+    assert probe.answers == plain.answers
 
 
 # ---- Words -------------------------------------------------------------------------------------

@@ -204,7 +204,8 @@ def _rank(
     if args.ranker in unable:
         raise InputError(unable[args.ranker])
     unable = {**never, **unable}
-    if args.ranker == ALL and (sets, settings) == (PAPER, BridgeSettings()):
+    comparable = (sets, settings) == (PAPER, BridgeSettings()) and not args.generated
+    if args.ranker == ALL and comparable:
         keep_scores(candidates, candidates.table(rankings))
     if args.ranker in (ALL, COMBINED):
         combined = combine(candidates, rankings)
@@ -255,6 +256,7 @@ class _Found:
                 "top_rate": args.top_rate,
                 "lexicon": args.lexicon,
                 "known": args.known,
+                "generated": args.generated,
                 "seed": args.seed,
             },
             "ranker": self.chosen,

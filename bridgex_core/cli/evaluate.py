@@ -92,7 +92,7 @@ def add_size(parser: Arguments) -> None:
     """--items and --seed."""
     parser.add_argument(
         "--items",
-        type=whole_number,
+        type=_at_least_one,
         default=100,
         metavar="N",
         help="how many items at most (default: %(default)s)",
@@ -222,6 +222,12 @@ def named_bridges(args: argparse.Namespace, register: Register) -> tuple[str, ..
     if not names:
         raise InputError("--bridges names no language: give codes such as eng_Latn,spa_Latn.")
     return tuple(language.code for language in register.resolve_all(names))
+
+
+def _at_least_one(text: str) -> int:
+    if whole_number(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of 1 or more")
+    return int(text)
 
 
 def seeds(text: str) -> tuple[int, ...]:

@@ -53,7 +53,7 @@ def add_pair(parser: Arguments) -> None:
 
 
 def add_words(parser: Arguments) -> None:
-    """--words, --lexicon and --known; `probe_task` reads these arguments."""
+    """--words, --lexicon, --known and --generated; `probe_task` reads these arguments."""
     parser.add_argument(
         "--words",
         type=whole_number,
@@ -75,6 +75,12 @@ def add_words(parser: Arguments) -> None:
         help="a word is known if the model writes a right translation, or if it ranks one among "
         "the first 5 %% of the candidates (default: %(default)s)",
     )
+    parser.add_argument(
+        "--generated",
+        action="store_true",
+        help="average the tokens that the model writes after a prompt in with the prompt's, as the "
+        "released code does",
+    )
 
 
 def probe_task(args: argparse.Namespace, register: Register) -> ProbeTask:
@@ -85,6 +91,7 @@ def probe_task(args: argparse.Namespace, register: Register) -> ProbeTask:
         words=args.words,
         lexicon=args.lexicon,
         known=args.known,
+        generated=args.generated,
         register=register,
     )
 

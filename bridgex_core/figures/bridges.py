@@ -39,7 +39,8 @@ _LEGEND: dict[str, Any] = {
 }
 _NULL = "rgba(128,128,128,0.22)"
 _MOST_COLOURS = 6  # candidates beside the one in focus: with more, only that one stands out
-_COLOURS = tuple(colour for colour in QUALITATIVE if colour != ACCENT)
+_YELLOW = "#F0E442"  # too faint for a line on a light page
+_COLOURS = tuple(colour for colour in QUALITATIVE if colour not in (ACCENT, _YELLOW))
 
 
 # ---- The ranking -------------------------------------------------------------------------------

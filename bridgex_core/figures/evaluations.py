@@ -153,8 +153,8 @@ def gains_heatmap(
         hover.append([row.bridge, _key(pairs[at[0]]), _about(row, measure, register)])
     reach = max(float(np.nanmax(np.abs(values), initial=0.0)), _LEAST_REACH)
     figure = new_figure(
-        height=round(150 + 30 * len(pairs)),
-        margin={"l": 10, "r": 8, "t": 72, "b": 52, "pad": 0},
+        height=round(112 + 30 * len(pairs)),
+        margin={"l": 10, "r": 8, "t": 34, "b": 52, "pad": 0},
         coloraxis=_colours(measure, reach),
         xaxis=_categories(bridges, [_name(code, register) for code in bridges], side="top"),
         yaxis=_categories(

@@ -88,8 +88,8 @@ def ranker_agreement(tau: pd.DataFrame, titles: Mapping[str, str]) -> go.Figure:
 def _grid(count: int, rows: Sequence[str], columns: Sequence[str], row: int = 42) -> go.Figure:
     """An empty grid of cells with names beside and above them."""
     figure = new_figure(
-        height=round(150 + row * count),
-        margin={"l": 96, "r": 28, "t": 136, "b": 10, "pad": 0},
+        height=round(132 + row * count),
+        margin={"l": 96, "r": 28, "t": 118, "b": 10, "pad": 0},
         showlegend=False,
         hoverdistance=-1,
     )

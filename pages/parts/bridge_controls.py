@@ -32,7 +32,7 @@ def draw(scene: Scene) -> None:
             "band",
             "HSIC is taken in these layers; 0 is next to the input. The paper takes the middle, "
             "0.31 to 0.66 of the depth.",
-            width=170,
+            width=150,
         )
         _advanced()
     candidates(scene, labels)
@@ -52,7 +52,7 @@ def language(label: str, field: str, labels: dict[str, str], about: str) -> None
         format_func=labels.__getitem__,
         filter_mode="contains",
         help=f"{about} Search by English name, by the language's own name, or by its code.",
-        width=280,
+        width=265,
         **state.widget(field),
     )
 

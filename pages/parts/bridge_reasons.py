@@ -12,17 +12,19 @@ import streamlit as st
 from bridgex_core import figures
 from bridgex_core.bridge_hsic import BridgeScores
 from bridgex_core.bridge_null import Calibrated
+from bridgex_core.errors import InputError
 from bridgex_core.languages import Language
 from bridgex_core.neurons import layer_band
 from bridgex_core.probing import Probe
 from pages.parts import bridge_compute, bridge_results, bridge_words, downloads, words
 from pages.parts.bridge_ranking import Shown
 from pages.parts.bridge_results import PAPER, Asked
-from pages.parts.messages import told
 
 _CALIBRATED = "hsic-calibrated"
 _NO_PROBE = "The probe of this pair is not computed yet."
 _SHOWN = "bridge_in_focus"
+
+Part = Callable[[Asked, Shown, str], None]
 
 
 def draw(asked: Asked, shown: Shown) -> None:
@@ -33,7 +35,15 @@ def draw(asked: Asked, shown: Shown) -> None:
     for tab, part in zip(tabs, _TABS.values(), strict=True):
         if tab.open:
             with tab:
-                told(part)(asked, shown, focus)
+                _tell(part, asked, shown, focus)
+
+
+def _tell(part: Part, asked: Asked, shown: Shown, focus: str) -> None:
+    """A tab; what it cannot have is no error, the ranking stands on something else then."""
+    try:
+        part(asked, shown, focus)
+    except InputError as error:
+        st.info(words.plain(error), icon=":material/info:")
 
 
 def _focus(asked: Asked, shown: Shown) -> str:
@@ -258,7 +268,7 @@ def _answers(probe: Probe) -> pd.DataFrame:
     )
 
 
-_TABS: dict[str, Callable[[Asked, Shown, str], None]] = {
+_TABS: dict[str, Part] = {
     "Layers": _layers,
     "Graph": _graph,
     "Neurons": _neurons,

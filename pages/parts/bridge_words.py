@@ -60,7 +60,7 @@ def measured(
 ) -> str:
     """What a ranking stands on: the ranker, the words, the layers, the model."""
     parts = [f"{about(ranker)}."]
-    if ranker in ON_PROBE and probe is not None:
+    if ranker in ON_PROBE and probe is not None and probe.enough:  # else a warning says it
         parts.append(probe.sentence())
     if ranker == "competence":
         parts.append(f"Up to {COMPETENCE_WORDS} words a step, none of them in any evaluation.")
@@ -99,8 +99,9 @@ def intervals(ranker: str, ranked: Ranked) -> str:
         else f"{count} resamples of the words"
     )
     return (
-        f"Whiskers are 95 % intervals, how far other words of this kind would move the score, and "
-        f"“first in” is the share in which a candidate comes first, both from {how}."
+        f"Whiskers are 95 % intervals, how far other words of this kind would move the score; "
+        f"“first in” is how often a candidate comes first; both from {how}. “Behind” is judged "
+        "word for word, so whiskers may overlap."
     )
 
 

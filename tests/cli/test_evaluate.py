@@ -189,7 +189,7 @@ def test_a_tiny_model(run, place):
         (["--bridges", "en,id"], "Indonesian comes twice"),
         (["--bridges", ","], "names no language"),
         (["--target", "id"], "two languages"),
-        (["--items", "0"], "at least one"),
+        (["--items", "0"], "of 1 or more"),
         (["--items", "x"], "'x'"),
         (["--seed", "0,0"], "a seed twice"),
         (["--seed", "0,x"], "'x'"),

@@ -68,7 +68,7 @@ def test_in_words(run, place, dictionary):
         (["--pairs", "id:he,ind_Latn:heb_Hebr"], "a pair twice"),
         (["--pairs", "id:Klingonese"], "No language is called"),
         (["--bridges", ","], "names no language"),
-        (["--items", "0"], "at least one"),
+        (["--items", "0"], "of 1 or more"),
         (["--seed", "0,1", "--shots", "0"], "every seed gives the same"),
         (["--csv", "/no/such/folder/x.csv"], "/no/such/folder"),
     ],

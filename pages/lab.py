@@ -26,14 +26,23 @@ _DIRECTION = (
 )
 
 
+_VIEWS = {lab_state.TRY: "Try one", lab_state.MEASURE: "Measure many"}
+
+
 def main(scene: Scene) -> None:
     """The whole page."""
     lab_state.settle()
-    st.subheader("Does a bridge language help the model?", anchor=False, width="content")
-    st.markdown(
-        "Try a text directly and through other languages, side by side; then measure it over many."
-    )
     st.html(_DIRECTION)
+    with st.container(horizontal=True, horizontal_alignment="distribute"):
+        st.subheader("Does a bridge language help the model?", anchor=False, width="content")
+        st.segmented_control(
+            "View",
+            list(_VIEWS),
+            format_func=_VIEWS.__getitem__,
+            required=True,
+            label_visibility="collapsed",
+            **state.widget("lab_view"),
+        )
     st.segmented_control(
         "What to do",
         state.TASKS,
@@ -44,15 +53,24 @@ def main(scene: Scene) -> None:
     )
     st.caption(lab_ask.ABOUT[state.get("task")])
     told(lab_ask.pair)(scene)
-    one, many = st.tabs(["Try one", "Measure many"])
-    with one:
-        told(lab_ask.text)(scene)
-        lab_settings.draw(scene)
-        lab_backend.draw(scene)
-        lab_run.button(scene)
-        results, history = st.container(), st.container()
-    with many:
+    if lab_state.get("view") == lab_state.MEASURE:
         told(lab_measure.draw)(scene)
+        _next_step()
+    else:
+        _try(scene)
+
+
+def _try(scene: Scene) -> None:
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        told(lab_ask.text)(scene)
+        lab_run.button(scene)
+    told(lab_ask.more)(scene)
+    how, who = st.columns(2)
+    with how:
+        lab_settings.draw(scene)
+    with who:
+        lab_backend.draw(scene)
+    results, history = st.container(), st.container()
     _next_step()
     with history:
         lab_history.draw(scene)

@@ -23,7 +23,7 @@ ORDER = (
     "detection",
     "neuron_classes", "depth_parts", "neuron_formats",
     "neuron_files", "task_files", "xicl", "evaluation", "bli",
-    "tasks", "study", "trials", "chain_files", "findings",
+    "tasks", "study", "trials", "chain_files", "findings", "effects", "atlas",
     "probing", "hsic_subsamples", "bridge_sets", "bridge_hsic", "bridge_null", "bridges", "rankers",
     "evidence", "figures",
     "jobs", "cli",

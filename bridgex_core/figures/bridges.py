@@ -315,16 +315,21 @@ def bridge_graph(
             arrowhead=2,
             arrowwidth=3,
             arrowcolor=ACCENT,
-            standoff=11,
-            startstandoff=11,
+            standoff=10,
+            startstandoff=10,
         )
     if path:
+        points = next(trace for trace in figure.data if trace.name == "languages")
+        points.text = [  # with room for the ring
+            f"<b>\u00a0{text}\u00a0</b>" if code in path else text
+            for code, text in zip(graph, points.text, strict=True)
+        ]
         figure.add_scatter(
             x=[positions[code][0] for code in path],
             y=[positions[code][1] for code in path],
             mode="markers",
             marker={
-                "size": 22,
+                "size": 18,
                 "symbol": "circle-open",
                 "color": ACCENT,
                 "line": {"width": 3, "color": ACCENT},

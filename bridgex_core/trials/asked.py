@@ -147,6 +147,15 @@ class Trial:
 
     def accepted(self, code: str) -> tuple[str, ...]:
         """What the lexicon accepts as the text's translation, best first; empty if it lacks it."""
+        if code not in self._accepted:
+            self._accepted[code] = self._look_up(code)
+        return self._accepted[code]
+
+    @cached_property
+    def _accepted(self) -> dict[str, tuple[str, ...]]:
+        return {}
+
+    def _look_up(self, code: str) -> tuple[str, ...]:
         if not {self.source, code} <= set(concept_languages()) or code == self.source:
             return ()
         asked = normalise(self.text)

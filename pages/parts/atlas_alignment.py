@@ -70,9 +70,8 @@ def _offer(scene: Scene, there: tuple[str, ...]) -> None:
     if not atlas_model.asks(scene, "Record them", "atlas_hidden", each_time=True):
         return
     model = atlas_results.backend(scene).model
-    bar = atlas_model.watched(1, "Recording hidden states")
-    collect_states(scene.store, model, scene.collection, todo, report=lambda now: bar.show(now))
-    st.rerun()
+    report = atlas_model.shows("Recording hidden states")
+    collect_states(scene.store, model, scene.collection, todo, report=report)
 
 
 def _show(scene: Scene, matrix: AlignmentMatrix, level: int | None) -> None:

@@ -10,6 +10,7 @@ import streamlit as st
 
 from bridgex_core import figures
 from bridgex_core.bridge_hsic import Ranked
+from bridgex_core.bridge_null import Calibrated
 from bridgex_core.bridges import verdict
 from bridgex_core.errors import InputError
 from bridgex_core.evidence import Recommendation
@@ -43,7 +44,7 @@ def choose(asked: Asked) -> Shown | None:
     """
     found = bridge_results.recommendation(asked)
     wanted = state.get("ranker") or (found.ranker if found is not None else PAPER)
-    why = "its evidence is not computed yet"
+    why = "What it needs is not computed yet."
     for ranker in dict.fromkeys((wanted, *_INSTEAD)):
         try:
             with st.spinner(_SPINNER.get(ranker, "Ranking …")):
@@ -69,6 +70,8 @@ def draw(asked: Asked, shown: Shown) -> None:
     if probe is not None and not probe.enough:
         st.warning(words.plain(probe.sentence()), icon=":material/warning:")
     st.markdown(f"#### {words.plain(verdict(ranked, scene.register))}")
+    if isinstance(ranked, Calibrated):
+        st.markdown(bridge_words.against_chance(ranked, scene.named(ranked.bridges)))
     collection = scene.collection
     told = bridge_words.measured(shown.ranker, ranked, probe, collection.source, collection.dtype)
     st.caption(words.plain(f"{told} {bridge_words.intervals(shown.ranker, ranked)}"))
@@ -127,12 +130,16 @@ def _paper(asked: Asked) -> None:
 
 def _table(asked: Asked, shown: Shown) -> pd.DataFrame:
     frame = shown.ranked.frame()
+    if isinstance(shown.ranked, Calibrated):
+        chances = dict(zip(shown.ranked.bridges, shown.ranked.p_values, strict=True))
+        frame["p_value"] = frame["bridge"].map(chances)
     frame.insert(1, "language", [one.name for one in asked.scene.named(tuple(frame["bridge"]))])
     own = [words.isolated(one.autonym, one.is_rtl) for one in asked.scene.named(frame["bridge"])]
     table = frame.assign(own=own, place=range(1, len(frame) + 1))
     spread = bool(len(shown.ranked.subsamples))
     columns = ["place", "language", "own", "score"]
     columns += ["low", "high", "first_share"] if spread else []
+    columns += ["p_value"] if "p_value" in frame else []
     columns += ["reason"] if shown.ranked.reasons else []
     number = st.column_config.NumberColumn
     st.dataframe(
@@ -147,6 +154,7 @@ def _table(asked: Asked, shown: Shown) -> pd.DataFrame:
             "low": number("95 % from", format="%.4g"),
             "high": number("to", format="%.4g"),
             "first_share": number("First in", format="percent"),
+            "p_value": number("p", format="%.3f", help="Share of random sets that reach it"),
             "reason": "Why not",
         },
         alt="The ranking as a table, best first.",

@@ -44,8 +44,6 @@ PAPER = "hsic"
 _POOLED = {"auto": None, "yes": True, "no": False}
 _BANDED = (*ON_PROBE, "alignment")  # what the settings change
 
-Stamp = tuple[tuple[str, str], ...]
-
 
 @dataclass(frozen=True)
 class Asked:
@@ -150,14 +148,6 @@ def _candidates(keys: Keys, known: str, _scene: Scene) -> Candidates:
     )
 
 
-def _stamp(kind: str) -> Stamp:
-    """What changes when a result of a kind is added or replaced."""
-    return tuple(
-        (key, manifest.get("kept", manifest["created"]))
-        for key, manifest in results.manifests(kind)
-    )
-
-
 # ---- Evidence ----------------------------------------------------------------------------------
 
 
@@ -217,7 +207,7 @@ def lack(asked: Asked) -> Lack:
     try:
         if stored_probe_key(asked) is None:
             needs.append("probe")
-        needs += _competence_lacking(asked.keys, _stamp(EVALUATIONS), asked.candidates)
+        needs += _competence_lacking(asked.keys, results.stamp(EVALUATIONS), asked.candidates)
     except InputError as error:
         return Lack(tuple(needs), str(error))
     return Lack(tuple(needs))
@@ -232,7 +222,7 @@ def awaited(asked: Asked, lack: Lack) -> list[tuple[str, str]]:
 
 
 @st.cache_data(show_spinner=False, max_entries=32)
-def _competence_lacking(keys: Keys, stamp: Stamp, _candidates: Candidates) -> tuple[str, ...]:
+def _competence_lacking(keys: Keys, stamp: Keys, _candidates: Candidates) -> tuple[str, ...]:
     return _candidates.missing(("competence",))
 
 
@@ -251,9 +241,9 @@ def ranked(asked: Asked, ranker: str) -> Ranked | None:
         return None
     candidates = _candidates(asked.ready, asked.known, asked.scene)
     if ranker == COMBINED:
-        stamp = (*_stamp(SCORES), *_stamp(EVALUATIONS))
+        stamp = (*results.stamp(SCORES), *results.stamp(EVALUATIONS))
         return _combined(asked.ready, asked.settings, asked.known, stamp, asked)
-    stamp = _stamp(EVALUATIONS) if ranker == "competence" else ()
+    stamp = results.stamp(EVALUATIONS) if ranker == "competence" else ()
     found = None
     if ranker in ON_PROBE:
         key = stored_probe_key(asked)
@@ -269,7 +259,7 @@ def _ranked(
     keys: Keys,
     ranker: str,
     settings: BridgeSettings | None,
-    stamp: Stamp,
+    stamp: Keys,
     _candidates: Candidates,
     _found: Probe | None,
 ) -> Ranked | None:
@@ -301,7 +291,7 @@ def rankings(asked: Asked) -> tuple[dict[str, Ranked], dict[str, str]]:
 
 @st.cache_resource(show_spinner=False, max_entries=32)
 def _combined(
-    keys: Keys, settings: BridgeSettings, known: str, stamp: Stamp, _asked: Asked
+    keys: Keys, settings: BridgeSettings, known: str, stamp: Keys, _asked: Asked
 ) -> Ranked | None:
     single, _ = rankings(_asked)
     return evidence.combine(_candidates(keys, known, _asked.scene), single)
@@ -312,14 +302,14 @@ def _combined(
 
 def recommendation(asked: Asked) -> Recommendation | None:
     """The ranker to go by for this model; None where nothing was measured."""
-    stamp = (*_stamp(SCORES), *_stamp(EVALUATIONS))
+    stamp = (*results.stamp(SCORES), *results.stamp(EVALUATIONS))
     able = tuple(one for one in RANKERS if one != "english" or ENGLISH in dict(asked.keys))
     return _recommendation(asked.scene.collection.source.fingerprint, able, stamp, asked.candidates)
 
 
 @st.cache_data(show_spinner=False, max_entries=16)
 def _recommendation(
-    model: str, rankers: tuple[str, ...], stamp: Stamp, _candidates: Candidates
+    model: str, rankers: tuple[str, ...], stamp: Keys, _candidates: Candidates
 ) -> Recommendation | None:
     return evidence.recommend(_candidates, rankers)
 
@@ -329,7 +319,7 @@ def agreement(asked: Asked, scores: pd.DataFrame, rankers: Sequence[str]) -> pd.
 
     The number of pairs stands in ``attrs["pairs"]``.
     """
-    kept = _kept(asked.scene.collection.source.fingerprint, _stamp(SCORES), asked.candidates)
+    kept = _kept(asked.scene.collection.source.fingerprint, results.stamp(SCORES), asked.candidates)
     own = (kept["source"] == asked.source) & (kept["target"] == asked.target)
     whole = pd.concat([kept[~own], scores], ignore_index=True)
     tau = kendall(whole.reindex(columns=[*evidence.PLACE, *rankers]), rankers)
@@ -338,7 +328,7 @@ def agreement(asked: Asked, scores: pd.DataFrame, rankers: Sequence[str]) -> pd.
 
 
 @st.cache_data(show_spinner=False, max_entries=16)
-def _kept(model: str, stamp: Stamp, _candidates: Candidates) -> pd.DataFrame:
+def _kept(model: str, stamp: Keys, _candidates: Candidates) -> pd.DataFrame:
     return evidence.kept_scores(_candidates)
 
 
@@ -361,7 +351,7 @@ class SimilarityGraph:
 def similarity_graph(asked: Asked) -> SimilarityGraph | None:
     """The graph of source, target and candidates; None where no similarity is stored."""
     band, codes = asked.settings.band, nameable(asked)
-    return _similarity_graph(asked.keys, codes, band, _stamp(SIMILARITY), asked)
+    return _similarity_graph(asked.keys, codes, band, results.stamp(SIMILARITY), asked)
 
 
 def nameable(asked: Asked) -> tuple[str, ...]:
@@ -371,7 +361,7 @@ def nameable(asked: Asked) -> tuple[str, ...]:
 
 @st.cache_resource(show_spinner=False, max_entries=16)
 def _similarity_graph(
-    keys: Keys, codes: tuple[str, ...], band: tuple[float, float], stamp: Stamp, _asked: Asked
+    keys: Keys, codes: tuple[str, ...], band: tuple[float, float], stamp: Keys, _asked: Asked
 ) -> SimilarityGraph | None:
     collection = _asked.scene.collection
     whose = ConceptProbe(collection.source, collection.dtype, register=_asked.scene.register)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from bridgex_core.bridge_hsic import BridgeScores, Ranked
 from bridgex_core.bridge_null import Calibrated
-from bridgex_core.bridges import ON_PROBE
+from bridgex_core.bridges import CHANCE, ON_PROBE
 from bridgex_core.bridges import RANKERS as ABOUT
 from bridgex_core.evidence import COMPETENCE_WORDS, Recommendation
 from bridgex_core.languages import Language
@@ -102,6 +102,24 @@ def intervals(ranker: str, ranked: Ranked) -> str:
         f"Whiskers are 95 % intervals, how far other words of this kind would move the score; "
         f"“first in” is how often a candidate comes first; both from {how}. “Behind” is judged "
         "word for word, so whiskers may overlap."
+    )
+
+
+def against_chance(ranked: Calibrated, languages: Sequence[Language]) -> str:
+    """Which candidates stand out from random neurons."""
+    out = [
+        words.plain(language.name)
+        for language, p in zip(languages, ranked.p_values, strict=True)
+        if p <= CHANCE
+    ]
+    if not out:
+        return (
+            "None of them stands out from random neurons of the same number "
+            f"(p > {CHANCE:g} each), so the order may be chance."
+        )
+    stand = "stands" if len(out) == 1 else "stand"
+    return (
+        f"{words.listed(out)} {stand} out from random neurons of the same number (p ≤ {CHANCE:g})."
     )
 
 

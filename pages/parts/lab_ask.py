@@ -19,7 +19,6 @@ from bridgex_core.tasks import (
 )
 from bridgex_core.trials import AnyTrial, FreeTrial, ItemTrial, Trial
 from pages.parts import bridge_controls, bridge_results, lab_state, state, words
-from pages.parts.messages import told
 from pages.parts.results import Scene
 
 TASKS = {
@@ -76,11 +75,17 @@ def text(scene: Scene) -> None:
         _word(scene)
     elif task == "chain":
         _typed("Text")
-        _steps(scene)
     else:
-        if task in NEEDS_DATA or lab_state.get("data"):
-            data_field()
-        told(_item)(scene)
+        _item(scene)
+
+
+def more(scene: Scene) -> None:
+    """What else some tasks need: files, the steps of a chain."""
+    task = state.get("task")
+    if task == "chain":
+        _steps(scene)
+    elif task != "bli":
+        data_field()
 
 
 def _steps(scene: Scene) -> None:
@@ -139,20 +144,18 @@ def data_field() -> None:
 
 
 def _typed(label: str) -> None:
-    st.text_input(label, placeholder="Type here", width=420, **state.widget("text"))
+    st.text_input(label, placeholder="Type here", width=360, **state.widget("text"))
 
 
 def _word(scene: Scene) -> None:
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        _typed("Word or sentence")
-        try:
-            found = evaluation_words(scene)
-        except InputError as error:
-            st.caption(words.plain(error))
-            return
-        typed = state.get("text")
-        labels = {pair.word: f"{pair.word} = {pair.answers[0]}" for pair in found}
-        _take_from(labels, typed, "… or one from the lexicon", "Words kept for evaluation")
+    _typed("Word or sentence")
+    try:
+        found = evaluation_words(scene)
+    except InputError as error:
+        st.caption(words.plain(error), width="content")
+        return
+    labels = {pair.word: f"{pair.word} = {pair.answers[0]}" for pair in found}
+    _take_from(labels, state.get("text"), "… or one from the lexicon", "Evaluation words")
 
 
 def _take_from(labels: dict[str, str], typed: str, label: str, about: str) -> None:
@@ -165,7 +168,7 @@ def _take_from(labels: dict[str, str], typed: str, label: str, about: str) -> No
         format_func=labels.__getitem__,
         placeholder=f"{about}: {len(labels)}",
         filter_mode="contains",
-        width=420,
+        width=360,
         key="lab_taken",
         on_change=_take,
     )

@@ -170,12 +170,13 @@ def _standing(found: Standing) -> str:
     rows = [
         (
             escape(_RANKINGS[name]),
-            f"{found.ranks[name]} of {found.candidates}",
+            str(found.ranks[name]),
             ", ".join(f"<bdi>{escape(word)}</bdi>" for word in found.first[name]),
         )
         for name in RANKINGS
     ]
-    return _table((f'<span title="{_RANK_HELP}">Rank of the right word</span>', "", "first"), rows)
+    head = f'<span title="{_RANK_HELP}">Rank of the right word of {found.candidates}</span>'
+    return _table((head, "", "first"), rows)
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -131,8 +131,6 @@ def _task(name: str) -> None:
             help="Back to the texts that the task comes with.",
             key="lab_own_texts",
         )
-    if not lab_state.get("data") and name in ("reading", "translation"):
-        lab_ask.data_field()
     for form, column in zip(("direct", "bridged"), st.columns(2), strict=True):
         for number, plan in enumerate(kind.plans(form == "bridged")):
             column.text_area(

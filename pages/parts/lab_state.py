@@ -17,8 +17,10 @@ from bridgex_core.trials import AnyTrial, FreeTrial, ItemTrial, Outcome, Trial
 from pages.parts import state
 
 HERE, SERVER = "here", "server"
+TRY, MEASURE = "try", "measure"
 _HISTORY = "lab_history"
 _DEFAULTS: dict[str, Any] = {
+    "lab_view": TRY,
     "lab_link": PAPER_TEMPLATE.link,
     "lab_arrow": PAPER_TEMPLATE.arrow,
     "lab_together": False,

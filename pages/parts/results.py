@@ -69,9 +69,17 @@ def manifests(kind: str) -> list[tuple[str, dict[str, Any]]]:
     return list(store().entries(kind))
 
 
+@st.cache_data(show_spinner=False, ttl=30)
+def stamp(kind: str) -> Keys:
+    """What changes when a result of a kind is added or replaced, half a minute late at most."""
+    entries = store().entries(kind)
+    return tuple((key, manifest.get("kept", manifest["created"])) for key, manifest in entries)
+
+
 def forget() -> None:
     """Look into the store again: something in it has changed."""
     manifests.clear()
+    stamp.clear()
     for kept in (_folded, _fluency):
         kept.clear()
 

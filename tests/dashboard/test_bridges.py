@@ -188,6 +188,9 @@ def test_another_ranker_with_the_papers_beside_it(ask: Ask, drawn: Drawn, root: 
     assert verdict(chosen, register()) in told
     assert verdict(paper, register()) in told
     assert "prompt length taken out" in told
+    out = [NAMES[c] for c, p in zip(BRIDGES, chosen.p_values, strict=True) if p <= 0.05]
+    assert out == ["English"]
+    assert "English stands out from random neurons" in told
     null = drawn["bridge_layers"][-1][-1]["null"]
     np.testing.assert_allclose(null[1], chosen.layer_null.mean[0])
     assert link(app) == {"ranker": "hsic-calibrated"}

@@ -29,6 +29,7 @@ from .study import EVALUATIONS
 
 REFERENCE = "eng_Latn"
 """The language that pitfalls are told against."""
+_WORD = "dog"
 
 
 def method_agreement(every: Sequence[Classes]) -> pd.DataFrame:
@@ -112,23 +113,35 @@ def alignment_by_layer(
     return frame
 
 
-def chain_prompts(register: Register, source: str, bridge: str, target: str) -> tuple[str, str]:
+def chain_prompts(
+    register: Register, source: str, bridge: str, target: str, *, shots: int = 0
+) -> tuple[str, str]:
     """A word to translate, asked directly and through a bridge, as the model would be prompted.
 
-    The word is the first concept that the bundled lexicon names by a single word in all three; the
-    bridge's word is the lexicon's, not the model's.
+    The word is "dog", or the first concept of the bundled lexicon where some language has no single
+    word for it; the bridge's word is the lexicon's, not the model's.
+
+    Parameters
+    ----------
+    source, bridge, target : FLORES codes.
+    shots : demonstrations above it, of the concepts that come first.
 
     Raises
     ------
     InputError
-        A language that comes twice, or that the lexicon has no words in.
+        A language that comes twice, or too few words that the lexicon has in all three.
     """
-    words = concept_words([source, bridge, target], register=register).single_words().words
-    if not words[0]:
-        raise InputError("The bundled lexicon has no single word common to these languages.")
+    table = concept_words([source, bridge, target], register=register).single_words()
+    if len(table.concepts) <= shots:
+        raise InputError("The bundled lexicon has too few single words common to these languages.")
+    place = table.concepts.index(_WORD) if _WORD in table.concepts else 0
     start, middle, end = (register[code] for code in (source, bridge, target))
-    direct = translation_prompt([start, end], [words[0][0]])
-    return direct, translation_prompt([start, middle, end], [words[0][0], words[1][0]])
+    asked, *known = (
+        [names[row] for names in table.words]
+        for row in (place, *[row for row in range(shots + 1) if row != place][:shots])
+    )
+    direct = translation_prompt([start, end], asked[:1], [[one[0], one[2]] for one in known])
+    return direct, translation_prompt([start, middle, end], asked[:2], known)
 
 
 def keep_upload(
@@ -188,19 +201,22 @@ def pitfalls(store: Store, model: ModelSource, register: Register) -> pd.DataFra
 
     Read off the stored evaluations of words along direct routes. Two of them are compared when they
     agree in target, number format, demonstrations, seed and template; their items are the same
-    where they have the same gold word.
+    where they have the same gold word. Of several such evaluations of a pair the longest counts.
 
     Columns: ``source``, ``target``, ``shots``, ``seed``, ``items`` (in common),
     ``right_in_english``, ``right``, ``lost`` (right from English, wrong from the source) and
     ``share_lost`` (of those that are right from English; NaN where there are none). Empty where
     nothing can be compared.
     """
-    every = list(_judged(store, model, register))
-    by_english = {(one.target, *one.conditions): one for one in every if one.source == REFERENCE}
+    longest: dict[tuple[Any, ...], _Judged] = {}
+    for one in _judged(store, model, register):
+        place = (one.source, one.target, *one.conditions)
+        if place not in longest or len(one.right) > len(longest[place].right):
+            longest[place] = one
     rows = []
-    for one in every:
-        english = by_english.get((one.target, *one.conditions))
-        if english is None or one is english:
+    for (source, *same), one in longest.items():
+        english = longest.get((REFERENCE, *same))
+        if english is None or source == REFERENCE:
             continue
         common = [word for word in one.right if word in english.right]
         known = [word for word in common if english.right[word]]

@@ -5,7 +5,7 @@ A gain is the bridged route's mean over the items less the direct route's, in po
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import pandas as pd
@@ -96,14 +96,20 @@ def in_words(gains: pd.DataFrame, measure: str, register: Register) -> str:
     if gains.empty:
         return f"No bridged route has been measured by {MEASURES[measure]} yet."
     per_pair = gains.groupby(_PAIR)["gain"]
+    ends = gains.iloc[0][_PAIR].tolist()
+    where = (
+        f"over {len(per_pair)} pairs of languages"
+        if len(per_pair) > 1
+        else f"from {' to '.join(_names(ends, register))}"
+    )
     sentences = [
-        f"{_counted(len(gains), 'bridged route')} over {_counted(len(per_pair), 'pair')} of "
-        f"languages: against the direct route, bridging {_changed(gains, measure)}",
+        f"{_counted(len(gains), 'bridged route')} {where}: against the direct route, bridging "
+        f"{_changed(gains, measure)}",
         _tally(gains["gain"]),
         _significance(gains),
         _by_bridge(gains, register),
     ]
-    if per_pair.size().max() > 1:
+    if len(per_pair) > 1 and per_pair.size().max() > 1:
         sentences.append(
             "Taking for each pair the bridge that turned out best would gain "
             f"{_signed(per_pair.max().mean())} points on average; that is an upper bound, since it "
@@ -146,16 +152,22 @@ def _significance(gains: pd.DataFrame) -> str:
 
 
 def _by_bridge(gains: pd.DataFrame, register: Register) -> str:
-    means = gains.groupby("bridge", sort=False)["gain"].mean().sort_values(kind="stable")
-    if len(means) < 2:
+    means = gains.groupby("bridge", sort=False)["gain"].mean().round(1)
+    if means.nunique() < 2:
         return ""
-    (worst, low), *_, (best, high) = (
-        (register[code].name if code in register else code, mean) for code, mean in means.items()
+    best, worst = (
+        ", ".join(_names(means.index[means == value], register))
+        for value in (means.max(), means.min())
     )
+    average = " on average" if len(gains) > len(means) else ""
     return (
-        f"On average {best} does best as a bridge ({_signed(high)} points) and {worst} worst "
-        f"({_signed(low)})."
+        f"Best as a bridge{average}: {best} ({_signed(means.max())} points); worst: {worst} "
+        f"({_signed(means.min())})."
     )
+
+
+def _names(codes: Iterable[str], register: Register) -> list[str]:
+    return [register[code].name if code in register else code for code in codes]
 
 
 def _counted(number: int, noun: str) -> str:

@@ -130,7 +130,7 @@ def ship_statistics(bundle: Store) -> None:
 def ship_study(bundle: Store) -> None:
     """Evaluations of the study, and what the rankers rest on and say."""
     of = evaluations()
-    work = [(task, route) for task, route in STUDY.work(languages)]
+    work = list(STUDY.work(languages))
     for pair in STUDY.pairs:
         work += candidates(pair).steps()
     for key in dict.fromkeys(of.key(task, route) for task, route in work):

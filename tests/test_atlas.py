@@ -77,6 +77,11 @@ def test_prompts_name_the_same_word_in_every_language() -> None:
     assert direct == f'{start}→Kiswahili:"'
     assert bridged.startswith(f'{start}→English:"')
     assert bridged.endswith('"→Kiswahili:"')
+    assert "anjing" in direct
+    shown = chain_prompts(REGISTER, "ind_Latn", "eng_Latn", "swh_Latn", shots=2)
+    assert [prompt.split("\n")[-1] for prompt in shown] == [direct, bridged]
+    assert all(prompt.count("anjing") == 1 for prompt in shown)
+    assert all(len(prompt.split("\n")) == 3 for prompt in shown)
     with pytest.raises(InputError):
         chain_prompts(REGISTER, "ind_Latn", "ind_Latn", "swh_Latn")
 
@@ -146,6 +151,8 @@ def test_pitfalls_count_what_only_english_finds(store: Store) -> None:
     assert (row.source, row.target, row.items) == ("deu_Latn", "swh_Latn", len(common))
     assert (row.right_in_english, row.right, row.lost) == (4, 2, 3)
     assert row.share_lost == 0.75
+    keep(store, "deu_Latn", set(), items=3)  # the shorter one does not count
+    assert list(pitfalls(store, SOURCE, REGISTER)["lost"]) == [3]
 
 
 def test_pitfalls_compare_like_with_like(store: Store) -> None:

@@ -34,6 +34,7 @@ from bridgex_core.text_language import SCRIPTS
 REGISTER = register()
 STUDY = [REGISTER[code] for code in STUDY_LANGUAGES]
 ENG, SWH, HEB = (REGISTER[code] for code in ("eng_Latn", "swh_Latn", "heb_Hebr"))
+INKS = ("values", "values, light ink")
 EVIL = "<img src=x onerror=alert(1)>&"
 
 
@@ -142,8 +143,9 @@ def test_language_matrix_leaves_the_diagonal_blank() -> None:
     cells = figure.data[0]
     assert np.isnan(np.diag(np.array(cells.z, dtype=float))).all()
     assert cells.z[0][1] == 1
-    assert ">1<" in cells.text[0][1]
-    assert cells.text[1][1] == ""
+    inks = [named(figure, name).text[0][1].strip("\u200b") for name in INKS]
+    assert "".join(inks) == "1"
+    assert all(not named(figure, name).text[1][1].strip("\u200b") for name in INKS)
     assert "<b>English – Swahili</b><br>Shared neurons: 1" in cells.hovertext[0][1]
     with pytest.raises(InputError):
         language_matrix(counts, [ENG], title="x")
@@ -182,7 +184,10 @@ def test_perplexity_shows_factors_on_one_scale() -> None:
     np.testing.assert_allclose(own.z, [[2, 0], [0, 3]])
     np.testing.assert_allclose(random.z, [[0, 0], [0, 1]])
     assert (own.zmin, own.zmax) == (random.zmin, random.zmax) == (-3, 3)
-    assert "×8.00" in own.text[1][1]
+    written = {
+        trace.text[1][1].strip("\u200b") for trace in perplexity_matrix(change, languages).data
+    }
+    assert written == {"×8.00", ""}
     assert "20.0 → 40.0" in random.hovertext[1][1]
 
 
@@ -239,13 +244,14 @@ def test_the_grid_shows_the_last_tokens_in_the_colour_of_their_script() -> None:
     grid = named(figure, "says")
     assert len(grid.z) == 3
     assert len(grid.z[0]) == 5
-    steps = {trace.name: trace.marker.color for trace in figure.data[1:]}
+    steps = {trace.name: trace.marker.color for trace in figure.data if trace.type == "scatter"}
     assert steps == {"Latin script": colours["Latn"], "Hebrew script (Hebrew)": colours["Hebr"]}
     order = list(steps.values())
     assert {order[int(value)] for value in grid.z[0]} == {colours["Latn"]}
     assert {order[int(value)] for value in grid.z[2]} == {colours["Hebr"]}
     assert "t19" in figure.layout.xaxis.ticktext[-1]
-    assert "<b>שלום" not in grid.text[2][0]
+    written = "".join(trace.text[2][0] for trace in figure.data if trace.type == "heatmap")
+    assert written.strip("\u200b").startswith("&lt;b&gt;של")
     assert "25.0 %" in grid.hovertext[2][0]
     assert grid.hovertext[0][0].startswith("<b>Embedding")
 
@@ -260,6 +266,7 @@ def test_shares_add_up_at_every_layer() -> None:
     shares = share_by_layer(found, ["eng_Latn", "heb_Hebr"])
     figure = lens_shares(shares, script_colours([found]), [ENG, HEB])
     np.testing.assert_allclose(sum(np.array(line.y) for line in figure.data), 1)
+    assert [line.name for line in figure.data][-1] == "other scripts"
     assert named(figure, "Hebrew script (Hebrew)").y[-1] == 1
     assert script_label("Latn", [ENG, SWH]) == "Latin script"
 

@@ -29,6 +29,7 @@ COMMANDS: dict[str, str] = {
     "try": "one word or sentence, directly and through bridges, with what is known of each answer",
     "evaluate": "a task along several routes, item by item, tested against the direct one",
     "study": "word translation for several pairs of languages, directly and through bridges",
+    "atlas": "what the neurons do: classes, alignment, the lens, interventions, import and export",
 }
 """Every command with one line about it."""
 

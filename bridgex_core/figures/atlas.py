@@ -58,6 +58,7 @@ def class_layers(by_layer: pd.DataFrame, parts: DepthParts | None = None) -> go.
         xaxis=axis(
             "Layer",
             dtick=max(1, round(len(by_layer) / 12)),
+            range=[-0.6, len(by_layer) - 0.4],
             showgrid=False,
             anchor="y2",
             unifiedhovertitle={"text": "Layer %{x}"},
@@ -274,7 +275,7 @@ def pitfall_points(
         margin={"l": 56, "r": 12, "t": 40, "b": 48, "pad": 0},
         legend={**_LEGEND, "y": 1.02},
         xaxis=axis(f"{metric} with English", nticks=7),
-        yaxis=axis("Lost of what is right from English", tickformat=".0%", range=[-0.04, 1.06]),
+        yaxis=axis("Lost of what is right from English", tickformat=".0%", range=[-0.04, 1.12]),
     )
     for number, (target, rows) in enumerate(shown.groupby("target")):
         name = short(languages[str(target)].name)
@@ -291,6 +292,7 @@ def pitfall_points(
             text=[short(languages[code].name, 14) for code in rows["source"]],
             textposition="top center",
             textfont={"size": 11},
+            cliponaxis=False,
             customdata=rows[["lost", "right_in_english", "items"]].to_numpy(),
             hovertemplate=(
                 f"<b>%{{text}} → {name}</b><br>%{{customdata[0]}} of %{{customdata[1]}} words "

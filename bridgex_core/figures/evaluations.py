@@ -84,6 +84,7 @@ def route_chart(table: pd.DataFrame, measure: str, register: Register) -> go.Fig
         x=numbers[:, 0],
         y=codes,
         mode="markers",
+        cliponaxis=False,
         marker={
             "size": 10,
             "color": [PLAIN if code else ACCENT for code in codes],

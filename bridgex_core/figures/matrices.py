@@ -31,6 +31,7 @@ from .theme import (
 
 _LEGEND: dict[str, Any] = {"orientation": "h", "x": 0, "xanchor": "left", "yanchor": "bottom"}
 _MOST_WITH_NUMBERS = 16
+_NO_WIDTH = "\u200b"
 
 
 def language_matrix(
@@ -54,9 +55,9 @@ def language_matrix(
         raise InputError("A matrix of languages needs a row and a column for each of them.")
     names = [short(language.name) for language in languages]
     full = [plain(language.name) for language in languages]
-    written = f"{{:{',.0f' if whole else '.3f'}}}".format
+    told = f"{{:{',.0f' if whole else '.3f'}}}".format
     hover = [
-        [f"<b>{a} – {b}</b><br>{title}: {written(v)}" for b, v in zip(full, row, strict=True)]
+        [f"<b>{a} – {b}</b><br>{title}: {told(v)}" for b, v in zip(full, row, strict=True)]
         for a, row in zip(full, matrix, strict=True)
     ]
     np.fill_diagonal(matrix, np.nan)
@@ -145,46 +146,81 @@ def _matrix(
             "range": [len(rows) - 0.5, -0.5],
         },
     )
-    shown = len(columns) <= _MOST_WITH_NUMBERS
-    light = light_inked(values, low, high, scale)
-    inked = [
-        [
-            f"<span style='color:{LIGHT_INK if pale else DARK_INK}'>{word}</span>" if word else ""
-            for word, pale in zip(words, row, strict=True)
-        ]
-        for words, row in zip(text, light, strict=True)
-    ]
+    numbers = len(columns) <= _MOST_WITH_NUMBERS
+    light = light_inked(values, low, high, scale) & ~np.isnan(values)
+    common: dict[str, Any] = {
+        "zmin": low,
+        "zmax": high,
+        "colorscale": scale,
+        "xgap": 1 if len(columns) <= 40 else 0,
+        "ygap": 1 if len(columns) <= 40 else 0,
+    }
+    dark_text, light_text = two_inks(text, light)
     figure.add_heatmap(
         z=values,
-        zmin=low,
-        zmax=high,
-        colorscale=scale,
-        text=inked if shown else None,
-        texttemplate="%{text}" if shown else None,
+        **(written(dark_text, DARK_INK) if numbers else {}),
         hovertext=hover,
         hovertemplate="%{hovertext}<extra></extra>",
         hoverongaps=False,
-        xgap=1 if len(columns) <= 40 else 0,
-        ygap=1 if len(columns) <= 40 else 0,
-        colorbar={
-            "orientation": "h",
-            "thickness": 9,
-            "lenmode": "pixels",
-            "len": 230,
-            "x": 1,
-            "xanchor": "right",
-            "y": 1,
-            "yanchor": "bottom",
-            "ypad": 6,
-            "xpad": 0,
-            "outlinewidth": 0,
-            "nticks": 6,
-            "tickfont": {"size": 11},
-            "title": {"text": title, "side": "top", "font": {"size": 12}},
-        },
+        colorbar=_colour_bar(title),
         name="values",
+        **common,
     )
+    if numbers and light.any():
+        figure.add_heatmap(
+            z=np.where(light, values, np.nan),
+            **written(light_text, LIGHT_INK),
+            hoverinfo="skip",
+            showscale=False,
+            name="values, light ink",
+            **common,
+        )
     return figure
+
+
+def _colour_bar(title: str) -> dict[str, Any]:
+    return {
+        "orientation": "h",
+        "thickness": 9,
+        "lenmode": "pixels",
+        "len": 230,
+        "x": 1,
+        "xanchor": "right",
+        "y": 1,
+        "yanchor": "bottom",
+        "ypad": 6,
+        "xpad": 0,
+        "outlinewidth": 0,
+        "nticks": 6,
+        "tickfont": {"size": 11},
+        "title": {"text": title, "side": "top", "font": {"size": 12}},
+    }
+
+
+def two_inks(
+    text: Sequence[Sequence[str]], light: np.ndarray
+) -> tuple[list[list[str]], list[list[str]]]:
+    """The texts of a heatmap's cells for a trace in dark and for one in light ink.
+
+    A heatmap has one colour of text, and counts the letters of markup when it chooses the size; so
+    there are two, whose longest texts are equally long.
+    """
+    longest = max((len(word) for row in text for word in row), default=0)
+    blank = _NO_WIDTH * longest
+    padded = [[word.ljust(longest, _NO_WIDTH) for word in row] for row in text]
+    dark_text, light_text = (
+        [
+            [word if pale == wanted else blank for word, pale in zip(row, inks, strict=True)]
+            for row, inks in zip(padded, light, strict=True)
+        ]
+        for wanted in (False, True)
+    )
+    return dark_text, light_text
+
+
+def written(text: Sequence[Sequence[str]], ink: str) -> dict[str, Any]:
+    """What makes a heatmap write the texts into its cells."""
+    return {"text": text, "texttemplate": "%{text}", "textfont": {"color": ink}}
 
 
 def alignment_curve(by_layer: pd.DataFrame, pair: str = "") -> go.Figure:
@@ -200,7 +236,12 @@ def alignment_curve(by_layer: pd.DataFrame, pair: str = "") -> go.Figure:
         margin={"l": 56, "r": 12, "t": 40, "b": 44, "pad": 0},
         hovermode="x unified",
         legend={**_LEGEND, "y": 1.02},
-        xaxis=axis("Layer", showgrid=False, unifiedhovertitle={"text": "Layer %{x}"}),
+        xaxis=axis(
+            "Layer",
+            showgrid=False,
+            range=[-0.4, len(by_layer) - 0.6],
+            unifiedhovertitle={"text": "Layer %{x}"},
+        ),
         yaxis=axis("Share of blocks aligned", range=[-0.02, 1.03]),
     )
     layers = list(by_layer["layer"])

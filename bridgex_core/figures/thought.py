@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from html import escape
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,11 +15,13 @@ from ..errors import InputError
 from ..languages import Language
 from ..lens import Lens
 from ..text_language import NO_LETTERS, OTHER_SCRIPT, SCRIPTS, scripts_of
-from .theme import QUALITATIVE, axis, ink_on, new_figure, plain
+from .matrices import two_inks, written
+from .theme import DARK_INK, LIGHT_INK, QUALITATIVE, axis, ink_on, new_figure, plain
 
 _FIRST_STRONG, _END = "\u2068", "\u2069"
 _NOTHING, _REST = "#B0B0B0", "#808080"
-_LETTERS = 7
+_LETTERS = 6
+_MINOR = 0.03
 _ACCENT_RGB = "213,94,0"
 
 
@@ -37,7 +40,8 @@ def script_colours(lenses: Sequence[Lens]) -> dict[str, str]:
     named = [s for s in sorted(counts, key=lambda s: -counts[s]) if counts[s] > 0]
     named = [script for script in named if script not in (NO_LETTERS, OTHER_SCRIPT)]
     colours = dict(zip(named, QUALITATIVE, strict=False))
-    return {**dict.fromkeys(SCRIPTS, _REST), **colours, NO_LETTERS: _NOTHING}
+    rest = [script for script in SCRIPTS if script not in colours]
+    return {**colours, **dict.fromkeys(rest, _REST), NO_LETTERS: _NOTHING}
 
 
 def script_label(script: str, languages: Sequence[Language]) -> str:
@@ -97,23 +101,36 @@ def lens_grid(
             "range": [-0.5, lens.levels - 0.5],
         },
     )
+    common: dict[str, Any] = {
+        "zmin": -0.5,
+        "zmax": len(there) - 0.5,
+        "colorscale": steps,
+        "showscale": False,
+        "xgap": 1,
+        "ygap": 1,
+    }
+    numbers = np.array([[place[script] for script in row] for row in scripts], dtype=np.float64)
+    light = np.array([[ink_on(colours[s]) == LIGHT_INK for s in row] for row in scripts])
+    words = [
+        [_cell(token, _LETTERS) for token in row] for row in lens.top_tokens[:, kept.start :, 0]
+    ]
+    dark_text, light_text = two_inks(words, light)
     figure.add_heatmap(
-        z=[[place[script] for script in row] for row in scripts],
-        zmin=-0.5,
-        zmax=len(there) - 0.5,
-        colorscale=steps,
-        showscale=False,
-        xgap=1,
-        ygap=1,
-        text=[
-            [_inked(lens.top_tokens[level, p, 0], colours[lens.scripts[level, p, 0]]) for p in kept]
-            for level in range(lens.levels)
-        ],
-        texttemplate="%{text}",
+        z=numbers,
+        **written(dark_text, DARK_INK),
         hovertext=[[_hover(lens, level, p) for p in kept] for level in range(lens.levels)],
         hovertemplate="%{hovertext}<extra></extra>",
         name="says",
+        **common,
     )
+    if light.any():
+        figure.add_heatmap(
+            z=np.where(light, numbers, np.nan),
+            **written(light_text, LIGHT_INK),
+            hoverinfo="skip",
+            name="says, light ink",
+            **common,
+        )
     for script in there:  # a heatmap has no legend of its own
         figure.add_scatter(
             x=[None],
@@ -125,22 +142,23 @@ def lens_grid(
     return figure
 
 
-def _inked(token: str, colour: str) -> str:
-    return f"<span style='color:{ink_on(colour)}'>{_cell(token, _LETTERS)}</span>"
-
-
 def _cell(token: str, most: int) -> str:
-    """A token in few letters, in its own direction; spaces and line ends made visible."""
+    """A token in few letters; spaces and line ends made visible."""
     shown = token.replace("\n", "⏎").replace("\t", "⇥").strip() or "␣"
     shown = shown if len(shown) <= most else shown[: most - 1] + "…"
-    return f"{_FIRST_STRONG}{plain(shown)}{_END}"
+    return plain(shown)
+
+
+def _isolated(token: str) -> str:
+    """The same within a line, whose direction it leaves alone."""
+    return f"{_FIRST_STRONG}{_cell(token, 24)}{_END}"
 
 
 def _hover(lens: Lens, level: int, position: int) -> str:
     where = "Embedding" if level == 0 else f"Layer {level}"
-    lines = [f"<b>{where}, after {_cell(lens.tokens[position], 24)}</b>"]
+    lines = [f"<b>{where}, after {_isolated(lens.tokens[position])}</b>"]
     lines += [
-        f"{_cell(token, 24)} {100 * float(p):.1f} %"
+        f"{_isolated(token)} {100 * float(p):.1f} %"
         for token, p in zip(
             lens.top_tokens[level, position], lens.probabilities[level, position], strict=True
         )
@@ -153,6 +171,8 @@ def lens_shares(
 ) -> go.Figure:
     """How much of what each layer would say is in which script, stacked to 100 %.
 
+    Scripts that reach 3 % at no layer are drawn as one.
+
     Parameters
     ----------
     shares : as :func:`bridgex_core.lens.share_by_layer` gives them.
@@ -160,23 +180,25 @@ def lens_shares(
     languages : those that take part.
     """
     figure = new_figure(
-        height=260,
+        height=300,
         margin={"l": 52, "r": 8, "t": 40, "b": 44, "pad": 0},
         hovermode="x unified",
         legend={"orientation": "h", "x": 0, "xanchor": "left", "y": 1.02, "yanchor": "bottom"},
         xaxis=axis("Layer", showgrid=False, unifiedhovertitle={"text": "Layer %{x}"}),
         yaxis=axis("Share of probability", tickformat=".0%", range=[0, 1]),
     )
-    for script in (script for script in colours if script in set(shares["script"])):
-        rows = shares[shares["script"] == script]
-        label = script_label(script, languages)
+    table = shares.pivot_table(index="level", columns="script", values="share", aggfunc="sum")
+    major = [s for s in colours if s in table and table[s].max() >= _MINOR and s != OTHER_SCRIPT]
+    drawn = {s: (table[s], colours[s], script_label(s, languages)) for s in major}
+    drawn[OTHER_SCRIPT] = (table.drop(columns=major).sum(axis=1), _REST, "other scripts")
+    for values, colour, label in drawn.values():
         figure.add_scatter(
-            x=rows["level"],
-            y=rows["share"],
+            x=table.index,
+            y=values,
             stackgroup="scripts",
             mode="lines",
-            line={"color": colours[script], "width": 1},
-            fillcolor=colours[script],
+            line={"color": colour, "width": 1},
+            fillcolor=colour,
             hovertemplate=f"{label}: %{{y:.1%}}<extra></extra>",
             name=label,
         )

@@ -11,6 +11,7 @@ from pages.parts import atlas_model, atlas_results, atlas_shown, downloads, stat
 from pages.parts.messages import told
 from pages.parts.results import Scene, Statistics
 
+_ALL = "All layers together"
 _RULE = (
     "A block of text is aligned when its translation is nearer to it than any other block of that "
     "language, and the other way round."
@@ -50,10 +51,14 @@ def _level(matrix: AlignmentMatrix) -> int | None:
         state.put(layer=None)
     st.selectbox(
         "Layer",
-        [None, *matrix.layers],
-        format_func=lambda layer: "All layers together" if layer is None else f"Layer {layer}",
+        [_ALL, *matrix.layers],
+        format_func=lambda layer: _ALL if layer == _ALL else f"Layer {layer}",
         width=190,
-        **state.widget("layer"),
+        **state.widget(
+            "layer",
+            shown=lambda layer: _ALL if layer is None else layer,
+            meant=lambda layer: None if layer == _ALL else layer,
+        ),
     )
     layer: int | None = state.get("layer")
     return layer
@@ -65,8 +70,8 @@ def _offer(scene: Scene, there: tuple[str, ...]) -> None:
     if not todo:
         return
     names = words.listed([words.plain(one.name) for one in scene.named(todo)])
-    st.markdown(f"**No hidden states are recorded of {words.counted(len(todo), 'language')}:** "
-                f"{names}.")  # fmt: skip
+    number = words.counted(len(todo), "language")
+    st.markdown(f"**No hidden states are recorded of {number}:** {names}.")
     if not atlas_model.asks(scene, "Record them", "atlas_hidden", each_time=True):
         return
     model = atlas_results.backend(scene).model

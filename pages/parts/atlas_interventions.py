@@ -24,7 +24,7 @@ from pages.parts.results import Keys, Scene, Statistics
 _SHARED = "shared"
 _STRENGTHS = {"zero": 1.0, "scale": 2.0, "replace": 1.0}
 _RANGES = {"scale": (-5.0, 10.0), "replace": (0.0, 1.5)}
-_TOKENS, _WORDS, _TEXTS = 300, 20, 4
+_TOKENS, _WORDS, _TEXTS, _SHOTS = 300, 20, 4, 3
 
 
 @dataclass(frozen=True)
@@ -165,7 +165,7 @@ def _answer(scene: Scene, stats: Statistics, change: _Change) -> None:
     default = _default_prompt(scene)
     st.text_area(
         "Prompt",
-        height=80,
+        height=120,
         **state.widget(
             "question",
             shown=lambda text: text or default,
@@ -208,7 +208,7 @@ def _answer(scene: Scene, stats: Statistics, change: _Change) -> None:
 def _default_prompt(scene: Scene) -> str:
     try:
         codes = (state.get("source"), state.get("through"), state.get("target"))
-        return chain_prompts(scene.register, *codes)[0]
+        return chain_prompts(scene.register, *codes, shots=_SHOTS)[0]
     except InputError:
         return ""
 

@@ -24,7 +24,8 @@ def asks(scene: Scene, label: str, key: str, *, each_time: bool) -> bool:
     source = scene.collection.source
     if not each_time and atlas_results.is_opened(scene):
         return True
-    with st.container(horizontal=True, vertical_alignment="center"):
+    place = st.empty()
+    with place.container(horizontal=True, vertical_alignment="center"):
         pressed = st.button(
             label,
             icon=":material/play_arrow:",
@@ -36,6 +37,8 @@ def asks(scene: Scene, label: str, key: str, *, each_time: bool) -> bool:
         elif not atlas_results.is_opened(scene):
             size = gibibytes(source.weight_bytes(scene.collection.dtype))
             st.caption(f"This needs the model: it is loaded once ({size} of memory) and kept.")
+    if pressed:
+        place.empty()
     return pressed
 
 
@@ -60,7 +63,7 @@ def found(
     kept: dict[Any, Any] = st.session_state.setdefault(_FOUND, {})
     place = (name, *atlas_results.identity(scene), asked)
     if place not in kept:
-        space = st.empty()
+        space = st.empty()  # for the progress, which goes in the end
         with space.container():
             if asks(scene, label, f"atlas_{name}", each_time=True):
                 result = work()

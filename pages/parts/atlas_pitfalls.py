@@ -24,9 +24,10 @@ def draw(scene: Scene, stats: Statistics) -> None:
         return
     known = frame[frame["right_in_english"] > 0]
     st.markdown(
-        f"Of {words.counted(int(known['right_in_english'].sum()), 'word')} that "
-        f"{words.plain(scene.collection.source.title)} translates rightly from English, it gets "
-        f"**{int(known['lost'].sum()):,} wrong** from another language."
+        f"Compared with English, {words.plain(scene.collection.source.title)} loses "
+        f"**{words.counted(int(known['lost'].sum()), 'word')} of "
+        f"{int(known['right_in_english'].sum()):,}** that it translates rightly from English, all "
+        "other sources and targets taken together."
     )
     _picture(scene, stats, frame)
     codes = {one.code: one.name for one in scene.register}

@@ -80,11 +80,12 @@ def _lenses(
         st.info("Type a prompt.", icon=":material/info:")
         return
     colours = figures.script_colours(list(found.values()))
+    for name, lens in found.items():
+        _grid(name, lens, colours, languages)
     columns = st.columns(len(found), gap="large")
     for column, (name, lens) in zip(columns, found.items(), strict=True):
         with column:
-            st.markdown(f"**{_BOXES[name]}**")
-            _show(scene, name, lens, colours, languages)
+            _shares(scene, name, lens, colours, languages)
     st.caption(
         f"{words.plain(scene.collection.source.title)} in {scene.collection.dtype}. Layer 0 is the "
         "embedding, the topmost what the model itself says. Hover for the most probable words with "
@@ -98,25 +99,34 @@ def _lens(identity: tuple[str, str], prompt: str, _scene: Scene) -> Lens:
     return logit_lens(atlas_results.backend(_scene).model, prompt)
 
 
-def _show(
-    scene: Scene,
+def _grid(
     name: str,
     lens: Lens,
     colours: dict[str, str],
     languages: tuple[Language, Language, Language],
 ) -> None:
-    title = f"{_BOXES[name]} by layer, {scene.collection.source.title}"
+    st.markdown(f"**{_BOXES[name]}**, layer by token")
     last = lens.top_tokens[-1, -1, 0]
     downloads.chart(
         figures.lens_grid(lens, colours, languages),
         f"lens_{name}",
         f"{lens.levels} layers by tokens; the model says {last!r} next.",
     )
+
+
+def _shares(
+    scene: Scene,
+    name: str,
+    lens: Lens,
+    colours: dict[str, str],
+    languages: tuple[Language, Language, Language],
+) -> None:
+    st.markdown(f"**{_BOXES[name]}**, share by layer")
     shares = share_by_layer(lens, [one.code for one in languages])
     atlas_shown.picture(
         figures.lens_shares(shares, colours, languages),
         f"shares_{name}",
-        title,
+        f"{_BOXES[name]} by layer, {scene.collection.source.title}",
         f"Share of probability by script and layer for: {lens.prompt}",
         shares,
     )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import pandas as pd
 import streamlit as st
@@ -88,10 +89,15 @@ class Asked:
         ends = {self.source, self.target} <= set(self.computed)
         return kept if ends and len(kept) > 2 else ()
 
-    @property
+    @cached_property
     def candidates(self) -> Candidates:
         """All that was asked for."""
         return _candidates(self.keys, self.known, self.scene)
+
+    @cached_property
+    def probe_key(self) -> str:
+        """Where the pair's probe is kept; an ``InputError`` where there are no words for one."""
+        return probe_key(self.candidates.task, self.candidates.identity)
 
 
 def asked(scene: Scene) -> Asked:
@@ -159,7 +165,7 @@ def stored_probe_key(asked: Asked) -> str | None:
     InputError
         There are no words to probe with.
     """
-    key = probe_key(asked.candidates.task, asked.candidates.identity)
+    key = asked.probe_key
     return key if asked.scene.store.has(PROBES, key) else None
 
 
@@ -217,12 +223,12 @@ def awaited(asked: Asked, lack: Lack) -> list[tuple[str, str]]:
     """Kind and key of what is missing and comes before the last of it."""
     places = [(STATISTICS, key) for code, key in asked.keys if code in asked.uncomputed]
     if "probe" in lack.needs:
-        places.append((PROBES, probe_key(asked.candidates.task, asked.candidates.identity)))
+        places.append((PROBES, asked.probe_key))
     return places
 
 
 @st.cache_data(show_spinner=False, max_entries=32)
-def _competence_lacking(keys: Keys, stamp: Keys, _candidates: Candidates) -> tuple[str, ...]:
+def _competence_lacking(keys: Keys, stamp: str, _candidates: Candidates) -> tuple[str, ...]:
     return _candidates.missing(("competence",))
 
 
@@ -241,15 +247,16 @@ def ranked(asked: Asked, ranker: str) -> Ranked | None:
         return None
     candidates = _candidates(asked.ready, asked.known, asked.scene)
     if ranker == COMBINED:
-        stamp = (*results.stamp(SCORES), *results.stamp(EVALUATIONS))
-        return _combined(asked.ready, asked.settings, asked.known, stamp, asked)
-    stamp = results.stamp(EVALUATIONS) if ranker == "competence" else ()
+        single, _ = rankings(asked)
+        stamp = " ".join(single) + results.stamp(SCORES) + results.stamp(EVALUATIONS)
+        return _combined(asked.ready, asked.settings, stamp, candidates, single)
+    stamp = results.stamp(EVALUATIONS) if ranker == "competence" else ""
     found = None
     if ranker in ON_PROBE:
         key = stored_probe_key(asked)
         if key is None:
             return None
-        stamp, found = (("probe", key),), probe(asked)
+        stamp, found = key, probe(asked)
     settings = asked.settings if ranker in _BANDED else None
     return _ranked(asked.ready, ranker, settings, stamp, candidates, found)
 
@@ -259,7 +266,7 @@ def _ranked(
     keys: Keys,
     ranker: str,
     settings: BridgeSettings | None,
-    stamp: Keys,
+    stamp: str,
     _candidates: Candidates,
     _found: Probe | None,
 ) -> Ranked | None:
@@ -291,10 +298,13 @@ def rankings(asked: Asked) -> tuple[dict[str, Ranked], dict[str, str]]:
 
 @st.cache_resource(show_spinner=False, max_entries=32)
 def _combined(
-    keys: Keys, settings: BridgeSettings, known: str, stamp: Keys, _asked: Asked
+    keys: Keys,
+    settings: BridgeSettings,
+    stamp: str,
+    _candidates: Candidates,
+    _single: dict[str, Ranked],
 ) -> Ranked | None:
-    single, _ = rankings(_asked)
-    return evidence.combine(_candidates(keys, known, _asked.scene), single)
+    return evidence.combine(_candidates, _single)
 
 
 # ---- Rankers against what was measured ---------------------------------------------------------
@@ -302,14 +312,14 @@ def _combined(
 
 def recommendation(asked: Asked) -> Recommendation | None:
     """The ranker to go by for this model; None where nothing was measured."""
-    stamp = (*results.stamp(SCORES), *results.stamp(EVALUATIONS))
+    stamp = results.stamp(SCORES) + results.stamp(EVALUATIONS)
     able = tuple(one for one in RANKERS if one != "english" or ENGLISH in dict(asked.keys))
     return _recommendation(asked.scene.collection.source.fingerprint, able, stamp, asked.candidates)
 
 
 @st.cache_data(show_spinner=False, max_entries=16)
 def _recommendation(
-    model: str, rankers: tuple[str, ...], stamp: Keys, _candidates: Candidates
+    model: str, rankers: tuple[str, ...], stamp: str, _candidates: Candidates
 ) -> Recommendation | None:
     return evidence.recommend(_candidates, rankers)
 
@@ -328,7 +338,7 @@ def agreement(asked: Asked, scores: pd.DataFrame, rankers: Sequence[str]) -> pd.
 
 
 @st.cache_data(show_spinner=False, max_entries=16)
-def _kept(model: str, stamp: Keys, _candidates: Candidates) -> pd.DataFrame:
+def _kept(model: str, stamp: str, _candidates: Candidates) -> pd.DataFrame:
     return evidence.kept_scores(_candidates)
 
 
@@ -361,7 +371,7 @@ def nameable(asked: Asked) -> tuple[str, ...]:
 
 @st.cache_resource(show_spinner=False, max_entries=16)
 def _similarity_graph(
-    keys: Keys, codes: tuple[str, ...], band: tuple[float, float], stamp: Keys, _asked: Asked
+    keys: Keys, codes: tuple[str, ...], band: tuple[float, float], stamp: str, _asked: Asked
 ) -> SimilarityGraph | None:
     collection = _asked.scene.collection
     whose = ConceptProbe(collection.source, collection.dtype, register=_asked.scene.register)

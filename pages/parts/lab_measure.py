@@ -220,14 +220,13 @@ def _table(scene: Scene, table: pd.DataFrame, measure: str) -> None:
         columns["p (Holm)"] = table[f"{prefix}p_holm"]
         if measure != "mrr":
             columns |= {"Fixed": table["fixed"], "Broken": table["broken"]}
+    formats = {name: "{:.1f}" for name in columns if name != "Route"}
+    formats |= {"p (Holm)": "{:.3f}", "Fixed": "{:.0f}", "Broken": "{:.0f}"}
+    frame = pd.DataFrame(columns)
+    shown = {name: fmt for name, fmt in formats.items() if name in frame}
     st.dataframe(
-        pd.DataFrame(columns),
+        frame.style.format(shown, na_rep=""),
         hide_index=True,
-        column_config={
-            name: st.column_config.NumberColumn(format="%.3f" if name == "p (Holm)" else "%.1f")
-            for name in ("Value", "from", "to", "Right word first", "Gain", "p (Holm)")
-        }
-        | {name: st.column_config.NumberColumn(format="%d") for name in ("Fixed", "Broken")},
         alt=f"{MEASURES[measure]} of every route, with interval and test against direct.",
     )
 

@@ -33,7 +33,7 @@ _DEFAULTS: dict[str, Any] = {
     "lab_task_shots": 0,
     "lab_runs": 1,
     "lab_step_languages": ("eng_Latn", "swh_Latn"),
-    "lab_step_texts": ("{source}: {text}\n{language}:", "{source}: {text}\n{language}:"),
+    "lab_step_texts": ("{source}: {text}\n{language}:", "{step1}\n{language}:"),
     **{
         f"lab_{form}_{name}": getattr(kind.template, form)
         for name, kind in KINDS.items()

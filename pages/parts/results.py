@@ -70,10 +70,10 @@ def manifests(kind: str) -> list[tuple[str, dict[str, Any]]]:
 
 
 @st.cache_data(show_spinner=False, ttl=30)
-def stamp(kind: str) -> Keys:
+def stamp(kind: str) -> str:
     """What changes when a result of a kind is added or replaced, half a minute late at most."""
     entries = store().entries(kind)
-    return tuple((key, manifest.get("kept", manifest["created"])) for key, manifest in entries)
+    return "\n".join(f"{key} {one.get('kept', one['created'])}" for key, one in entries)
 
 
 def forget() -> None:

@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 
-from bridgex_core import evidence
+from bridgex_core import evidence, probing
 from bridgex_core.bli import Bli
 from bridgex_core.bridges import RANKERS
 from bridgex_core.collection import STATISTICS
@@ -14,6 +14,7 @@ from bridgex_core.corpora import udhr
 from bridgex_core.evaluation import RouteResult
 from bridgex_core.evidence import SCORES
 from bridgex_core.languages import register
+from bridgex_core.probe import record
 from bridgex_core.store import open_store
 from bridgex_core.study import BRIDGES, Evaluations
 from bridgex_core.xicl import Route
@@ -215,6 +216,21 @@ def test_bad_lexicons(refused, collected, tmp_path, content, expected):
     path = tmp_path / "words.txt"
     path.write_bytes(content)
     assert expected in refused("bridges", *collected.options, *ASKED, "--lexicon", path)
+
+
+@pytest.mark.parametrize("ranker", ["hsic", "hsic-released", "hsic-calibrated"])
+def test_constant_neurons_have_no_hsic(run, whole, monkeypatch, ranker):
+    """Every second neuron is the same on all prompts: its HSIC is 0, not undefined."""
+
+    def half_constant(*args, **keywords):
+        recorded = record(*args, **keywords)
+        recorded.values[:, ::2] = 1.5
+        return recorded
+
+    monkeypatch.setattr(probing, "record", half_constant)
+    words = [*ASKED, "--words", "9", "--known", "ranked", "--ranker", ranker]
+    found = run("bridges", *whole.options, *words, "--json").json
+    assert all(row["score"] is not None for row in found["ranking"])
 
 
 def test_all_words_unknown_are_all_used_and_it_is_said(run, whole, tmp_path):

@@ -33,6 +33,7 @@ STORED = (*PAIR, *BRIDGES, "heb_Hebr", "jpn_Jpan")
 NAMES = {code: register()[code].name for code in register().codes}
 
 Ask = Callable[..., AppTest]
+few = pytest.mark.usefixtures("few_rankers")
 
 
 def statistics(number: int) -> ActivationStats:
@@ -101,6 +102,13 @@ def filled_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
+def few_rankers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Compared are only rankers that take no time."""
+    few = {name: RANKERS[name] for name in ("hsic", "overlap", "uriel", "random")}
+    monkeypatch.setattr("pages.parts.bridge_results.RANKERS", few)
+
+
+@pytest.fixture
 def ask(root: Path) -> Ask:
     def open_page(**asked: str) -> AppTest:
         app = AppTest.from_file(str(PROJECT / "app.py"), default_timeout=60)
@@ -140,6 +148,7 @@ def hsic(root: Path, **settings: Any) -> Any:
 # ---- The ranking -------------------------------------------------------------------------------
 
 
+@few
 def test_the_page_opens_with_a_ranked_pair(ask: Ask, drawn: Drawn, root: Path) -> None:
     app = calm(ask())
     assert app.subheader[0].value.endswith("?")
@@ -167,6 +176,7 @@ def test_the_page_opens_with_a_ranked_pair(ask: Ask, drawn: Drawn, root: Path) -
     assert "Indonesian → English → Swahili" in told
 
 
+@few
 def test_too_few_known_words_are_told_before_the_ranking(ask: Ask, root: Path) -> None:
     put_probe(root, known=7, rule="ranked")
     app = calm(ask(known="ranked"))
@@ -176,6 +186,7 @@ def test_too_few_known_words_are_told_before_the_ranking(ask: Ask, root: Path) -
     assert app.warning[0].value in order[:ranking]
 
 
+@few
 def test_another_ranker_with_the_papers_beside_it(ask: Ask, drawn: Drawn, root: Path) -> None:
     app = calm(ask(ranker="hsic-calibrated"))
     evidence = candidates(root).gather(("hsic",))
@@ -196,6 +207,7 @@ def test_another_ranker_with_the_papers_beside_it(ask: Ask, drawn: Drawn, root: 
     assert link(app) == {"ranker": "hsic-calibrated"}
 
 
+@few
 def test_band_pooling_and_length_change_the_ranking(ask: Ask, drawn: Drawn, root: Path) -> None:
     app = ask()
     app.slider(key="band_widget").set_range(8, 11).run()
@@ -209,6 +221,7 @@ def test_band_pooling_and_length_change_the_ranking(ask: Ask, drawn: Drawn, root
     assert link(app) == {"band": "0.444:0.666", "pooled": "no", "length": "yes"}
 
 
+@few
 def test_a_link_restores_the_view(ask: Ask, drawn: Drawn, root: Path) -> None:
     wanted = {
         "source": "swh_Latn",
@@ -230,6 +243,7 @@ def test_a_link_restores_the_view(ask: Ask, drawn: Drawn, root: Path) -> None:
 # ---- What is asked -----------------------------------------------------------------------------
 
 
+@few
 def test_languages_are_found_by_any_name_low_resource_first(ask: Ask) -> None:
     labels = ask().selectbox(key="target_widget").options
     assert "Swahili · Kiswahili (swh_Latn)" in labels
@@ -239,6 +253,7 @@ def test_languages_are_found_by_any_name_low_resource_first(ask: Ask) -> None:
     assert low == sorted(low, reverse=True)
 
 
+@few
 def test_candidates_with_one_click(ask: Ask, drawn: Drawn) -> None:
     app = ask(ranker="overlap")
     calm(app.button(key="supplied_bridges").click().run())
@@ -252,6 +267,7 @@ def test_candidates_with_one_click(ask: Ask, drawn: Drawn) -> None:
     assert "bridges" not in app.query_params
 
 
+@few
 def test_source_and_target_are_no_candidates(ask: Ask, drawn: Drawn) -> None:
     app = calm(ask(source="eng_Latn", ranker="overlap"))
     assert set(drawn["bridge_ranking"][0][0]["bridge"]) == set(BRIDGES) - {"eng_Latn"}
@@ -260,6 +276,7 @@ def test_source_and_target_are_no_candidates(ask: Ask, drawn: Drawn) -> None:
     assert "Swahili is an end of the path, so not a candidate." in words_of(app)
 
 
+@few
 @pytest.mark.parametrize(
     ("asked", "sentence"),
     [
@@ -287,6 +304,7 @@ def test_a_language_without_words_is_ranked_by_what_needs_none(
     assert "Not shown: HSIC (the paper)" in told
 
 
+@few
 def test_a_language_without_text_gets_a_sentence(ask: Ask, folder_corpus: Path) -> None:
     app = alive(ask(corpus=str(folder_corpus)))
     assert "has no text in Indonesian" in words_of(app)
@@ -304,6 +322,7 @@ def opened_tab(app: AppTest, tab: str) -> AppTest:
     return calm(app.run())
 
 
+@few
 def test_layers_of_the_candidate_looked_at(ask: Ask, drawn: Drawn, root: Path) -> None:
     app = ask()
     scores, _, options = drawn["bridge_layers"][-1]
@@ -319,6 +338,7 @@ def test_layers_of_the_candidate_looked_at(ask: Ask, drawn: Drawn, root: Path) -
     assert drawn["bridge_layers"][-1][-1]["null"] is not None
 
 
+@few
 def test_the_graph_is_computed_on_request_and_then_shown(
     ask: Ask, drawn: Drawn, root: Path, office: Office
 ) -> None:
@@ -352,6 +372,7 @@ def test_the_graph_is_computed_on_request_and_then_shown(
     )
 
 
+@few
 def test_the_neurons_that_match_best(ask: Ask, root: Path) -> None:
     app = opened_tab(ask(), "Neurons")
     expected = hsic(root).best_pairs["eng_Latn"]
@@ -360,6 +381,7 @@ def test_the_neurons_that_match_best(ask: Ask, root: Path) -> None:
     assert "share **30** neurons" in words_of(app)
 
 
+@few
 def test_the_words_that_the_model_knew(ask: Ask, root: Path) -> None:
     store = Store(root)
     task = ProbeTask("ind_Latn", "heb_Hebr")
@@ -444,6 +466,7 @@ def command(target: str = "swh_Latn", bridges: str = ",".join(BRIDGES)) -> tuple
     )
 
 
+@few
 def test_a_pair_without_a_probe_is_computed_on_request(
     ask: Ask, office: Office, drawn: Drawn
 ) -> None:
@@ -470,6 +493,7 @@ def test_a_pair_without_a_probe_is_computed_on_request(
     assert [call[0] for call in office["calls"]] == ["start", "cancel", "resume"]
 
 
+@few
 def test_a_candidate_without_statistics_waits(ask: Ask, office: Office, drawn: Drawn) -> None:
     app = calm(ask(bridges="eng_Latn,fra_Latn,zul_Latn"))
     told = words_of(app)
@@ -478,6 +502,7 @@ def test_a_candidate_without_statistics_waits(ask: Ask, office: Office, drawn: D
     assert set(drawn["bridge_ranking"][-1][0]["bridge"]) == {"eng_Latn", "fra_Latn"}
 
 
+@few
 def test_the_best_bridge_goes_to_the_lab(ask: Ask, root: Path) -> None:
     app = ask()
     app.button(key="to_lab").click().run()

@@ -6,7 +6,7 @@ import streamlit as st
 
 from bridgex_core import figures, jobs
 from bridgex_core.findings import ALPHA, MEASURES, bridged, in_words
-from bridgex_core.study import BRIDGES, Study, to_latex
+from bridgex_core.study import BRIDGES, to_latex
 from pages.parts import compute, downloads, frame, lab_results, words
 from pages.parts.lab_results import Studied
 from pages.parts.messages import attempt, told
@@ -18,22 +18,22 @@ _COMMAND = "python -m bridgex_core study"
 def main(scene: Scene) -> None:
     """The whole page."""
     st.subheader("Over many pairs of languages, does bridging help?", anchor=False, width="content")
-    plan = Study()
+    plan = lab_results.STUDY
     st.markdown(
         f"Word translation for {len(plan.pairs)} pairs, {plan.items} words each with {plan.shots} "
         "demonstrations, directly and through each of the paper's six bridges."
     )
-    told(_study)(scene, plan)
+    told(_study)(scene)
     _next_step()
 
 
-def _study(scene: Scene, plan: Study) -> None:
+def _study(scene: Scene) -> None:
     whole = lab_results.studied(scene)
     if not whole.found.results:
         name = words.plain(scene.collection.source.title)
         st.info(f"Nothing of the study is computed for {name} yet.", icon=":material/info:")
     else:
-        told(_show)(scene, plan, whole)
+        told(_show)(scene, whole)
     _work(scene, whole)
     _again()
 
@@ -69,7 +69,7 @@ def _work(scene: Scene, whole: Studied) -> None:
             st.caption(f"{there}. {how}")
 
 
-def _show(scene: Scene, plan: Study, whole: Studied) -> None:
+def _show(scene: Scene, whole: Studied) -> None:
     first = next(iter(whole.found.results.values()))
     offered = lab_results.measures(first)
     chosen = st.segmented_control(
@@ -84,7 +84,7 @@ def _show(scene: Scene, plan: Study, whole: Studied) -> None:
     table = lab_results.study(whole, ranking)
     gains = bridged(table, measure)
     st.markdown(in_words(gains, measure, scene.register))
-    figure = figures.gains_heatmap(table, measure, plan.pairs, BRIDGES, scene.register)
+    figure = figures.gains_heatmap(table, measure, lab_results.STUDY.pairs, BRIDGES, scene.register)
     downloads.chart(
         figure,
         "study_gains",

@@ -54,6 +54,7 @@ class Shot:
 
 
 HEATMAP = ".st-key-heatmap .main-svg"
+CHART = ".js-plotly-plot .main-svg"
 SHOTS = (
     Shot("spectrum", "", HEATMAP),
     Shot("spectrum-dark", "", HEATMAP, dark=True),
@@ -62,6 +63,12 @@ SHOTS = (
     Shot("graph", "?view=graph", ".st-key-graph .main-svg"),
     Shot("map", "?view=map", ".st-key-map .main-svg"),
     Shot("typology", "?view=typology", ".st-key-typology .main-svg"),
+    Shot("bridges", "bridges", CHART, height=1500),
+    Shot("bridges-dark", "bridges", CHART, height=1100, dark=True),
+    Shot("bridges-phone", "bridges", CHART, width=390, height=844),
+    Shot("study", "study?measure=mrr", CHART, height=1100),
+    Shot("lab", "lab?source=ind_Latn&target=heb_Hebr&text=api", "[data-testid=stButton]"),
+    Shot("atlas", "atlas", CHART, height=1300),
     Shot("library", "library", "[data-testid=stTabs]"),
 )
 

@@ -159,6 +159,7 @@ def run_export(args: argparse.Namespace) -> None:
     if isinstance(result, NeuronSets):
         files = {args.out: export_sets(result, args.format)}
     elif args.format == "pth":
+        # An import's unknown means stand at 0, and are not to be told as known.
         contents = export_activations(result, sums=bool(result.means.any()))
         files = {args.out / name: content for name, content in contents.items()}
     else:

@@ -180,7 +180,7 @@ def run_intervene(args: argparse.Namespace) -> None:
         for code, mask in zip(sets.languages, sets.masks, strict=True)
     }
     began = time.monotonic()
-    found = _matrix(args, stored, changes, table.counts.any(0))
+    found = _matrix(args, stored, changes, np.any(table.counts > 0, axis=0))
     if not args.json:
         _print_change(found, f"{args.action}; {stored.sentence()}")
         return
@@ -254,10 +254,7 @@ def _matrix(
     collection = stored.collection
     model = load_quietly(collection.source, collection.dtype, args.device)
     passes = 1 + 2 * len(changes)
-    progress = Progress(
-        args.tokens * len(stored.codes) * passes,
-        terminal_reporter(sys.stderr),
-    )
+    total = args.tokens * len(stored.codes) * passes
     return perplexity_matrix(
         model,
         {code: collection.corpus.text(code).blocks for code in stored.codes},
@@ -265,7 +262,7 @@ def _matrix(
         tokens=args.tokens,
         alive=alive,
         seed=args.seed,
-        progress=progress,
+        progress=Progress(total, terminal_reporter(sys.stderr)),
     )
 
 
@@ -273,10 +270,7 @@ def _print_change(found: PerplexityChange, how: str) -> None:
     print_table(
         ("perplexity", *found.languages), [("plain", *(decimal(x, 2) for x in found.plain))]
     )
-    for title, values in (
-        ("change", found.change),
-        ("random sets", found.control_change),
-    ):
+    for title, values in (("change", found.change), ("random sets", found.control_change)):
         rows = [
             (f"{name} ({size:,})", *(f"{x:+.2f}" for x in row))
             for name, size, row in zip(found.sets, found.sizes, values, strict=True)

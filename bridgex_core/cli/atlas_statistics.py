@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,12 +58,12 @@ METHODS = ("lape", "membership")
 
 @dataclass(frozen=True)
 class Stored:
-    """Languages whose statistics are stored.
+    """Languages, and where what is stored of them is.
 
     Attributes
     ----------
     workspace : the store, the register, the corpus, the model.
-    collection : whose statistics.
+    collection : a model, a corpus and a number format.
     codes : the languages, in the order given.
     """
 
@@ -244,20 +243,14 @@ def _parts(found: Classes) -> dict[str, Any] | None:
 
 def _print_classes(found: Classes, how: str) -> None:
     by_layer = found.by_layer()
-    rows = [
-        (str(layer), *(f"{n:,}" for n in row)) for layer, row in zip(*_rows(found), strict=True)
-    ]
+    counts = enumerate(by_layer.to_numpy())
+    rows = [(str(layer), *(f"{n:,}" for n in row)) for layer, row in counts]
     rows.append(("all", *(f"{by_layer[name].sum():,}" for name in found.names)))
     print_table(("layer", *found.names), rows)
     print()
     sizes = zip(found.languages, found.masks.sum((1, 2)), strict=True)
     print_table(("language", "neurons"), [(code, f"{size:,}") for code, size in sizes])
     print(f"\n{how}")
-
-
-def _rows(found: Classes) -> tuple[Sequence[int], Any]:
-    by_layer = found.by_layer()
-    return range(len(by_layer)), by_layer.to_numpy()
 
 
 # ---- Agreement ---------------------------------------------------------------------------------
@@ -334,11 +327,7 @@ def add_alignment(parser: argparse.ArgumentParser) -> None:
 
 def run_alignment(args: argparse.Namespace) -> None:
     """Print the alignment of every two languages, all layers together, and by layer."""
-    stored = open_stored(args)
-    if stored.collection.source.layers:
-        layer_band(stored.collection.source.layers, args.layers)
-    if len(stored.codes) < 2:
-        raise InputError("Alignment compares languages: name at least two.")
+    stored = _open_states(args) if args.measure == "hidden" else open_stored(args)
     found = _alignment(args, stored)
     by_layer = alignment_by_layer(found)
     if args.json:
@@ -376,6 +365,18 @@ def run_alignment(args: argparse.Namespace) -> None:
         f"\nShare of blocks aligned, {what}, layers {found.layers.start} to "
         f"{found.layers.stop - 1} together; {stored.sentence()}"
     )
+
+
+def _open_states(args: argparse.Namespace) -> Stored:
+    """The languages whose hidden states are asked for, which need no statistics."""
+    workspace = open_workspace(args)
+    codes = tuple(language.code for language in chosen_languages(args, workspace.register))
+    if len(codes) < 2:
+        raise InputError("Alignment compares languages: name at least two.")
+    if workspace.source.layers:
+        layer_band(workspace.source.layers, args.layers)
+    dtype = asked_dtype(args, workspace.source)
+    return Stored(workspace, workspace.working_collection(dtype, codes, args.device), codes)
 
 
 def _alignment(args: argparse.Namespace, stored: Stored) -> AlignmentMatrix:

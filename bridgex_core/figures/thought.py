@@ -20,6 +20,13 @@ from .theme import DARK_INK, LIGHT_INK, QUALITATIVE, axis, ink_on, new_figure, p
 
 _FIRST_STRONG, _END = "\u2068", "\u2069"
 _NOTHING, _REST = "#B0B0B0", "#808080"
+_LEGEND: dict[str, Any] = {
+    "orientation": "h",
+    "x": 0,
+    "xanchor": "left",
+    "y": 1.01,
+    "yanchor": "bottom",
+}
 _LETTERS = 6
 _MINOR = 0.03
 _ACCENT_RGB = "213,94,0"
@@ -85,7 +92,7 @@ def lens_grid(
     figure = new_figure(
         height=round(118 + 21 * lens.levels),
         margin={"l": 44, "r": 8, "t": 44, "b": 74, "pad": 0},
-        legend={"orientation": "h", "x": 0, "xanchor": "left", "y": 1.01, "yanchor": "bottom"},
+        legend=_LEGEND,
         xaxis={
             **axis("Token read", showgrid=False),
             "tickvals": list(range(len(kept))),
@@ -183,7 +190,7 @@ def lens_shares(
         height=300,
         margin={"l": 52, "r": 8, "t": 40, "b": 44, "pad": 0},
         hovermode="x unified",
-        legend={"orientation": "h", "x": 0, "xanchor": "left", "y": 1.02, "yanchor": "bottom"},
+        legend={**_LEGEND, "traceorder": "normal", "font": {"size": 11}},
         xaxis=axis("Layer", showgrid=False, unifiedhovertitle={"text": "Layer %{x}"}),
         yaxis=axis("Share of probability", tickformat=".0%", range=[0, 1]),
     )

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import partial
+from typing import Any
+
 import pandas as pd
 import streamlit as st
 
@@ -72,17 +75,17 @@ def _form(scene: Scene) -> None:
             st.rerun()
 
 
-def _imports(scene: Scene, names: dict[str, dict[str, object]]) -> None:
+def _imports(scene: Scene, names: dict[str, dict[str, Any]]) -> None:
     st.markdown("**Imports**")
     frame = pd.DataFrame(
         [
             {
                 "name": name,
                 "content": "neuron sets" if told["content"] == "sets" else "activation statistics",
-                "languages": ", ".join(map(str, told["languages"])),
+                "languages": ", ".join(told["languages"]),
                 "shape": f"{told['layers']} × {told['width']:,}",
-                "files": ", ".join(map(str, told["origin"])),
-                "notes": " ".join(map(str, told["notes"])),
+                "files": ", ".join(told["origin"]),
+                "notes": " ".join(told["notes"]),
             }
             for name, told in names.items()
         ]
@@ -189,7 +192,7 @@ def _downloads(sets: NeuronSets, name: str, key: str) -> None:
         for form in FORMATS:
             st.download_button(
                 f".{form}",
-                lambda form=form: export_sets(sets, form),
+                partial(export_sets, sets, form),
                 f"{name}.{form}",
                 _TYPES[form],
                 on_click="ignore",

@@ -24,7 +24,7 @@ from pages.parts.results import Keys, Scene, Statistics
 _SHARED = "shared"
 _STRENGTHS = {"zero": 1.0, "scale": 2.0, "replace": 1.0}
 _RANGES = {"scale": (-5.0, 10.0), "replace": (0.0, 1.5)}
-_TOKENS, _WORDS, _TEXTS, _SHOTS = 300, 20, 4, 3
+_TOKENS, _WORDS, _TEXTS, _SHOTS = 300, 20, 3, 3
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,8 @@ def _choose(scene: Scene, stats: Statistics) -> _Change:
         intervention = Intervention.by_mean(mask, table, like, strength=strength)
     else:
         intervention = Intervention(mask, action, strength)
-    return _Change(intervention, options[name], (stats.keys, name, share, action, strength, like))
+    which = hash(mask.tobytes())  # an import may be replaced under its name
+    return _Change(intervention, options[name], (stats.keys, which, action, strength, like))
 
 
 def _act() -> None:

@@ -53,19 +53,24 @@ def _prompts(scene: Scene, languages: tuple[Language, Language, Language]) -> di
         st.info(f"Type the prompts yourself: {words.plain(error)}", icon=":material/info:")
         defaults = ("", "")
     columns = st.columns(2, gap="large")
-    for column, default, (name, label) in zip(columns, defaults, _BOXES.items(), strict=True):
-        column.text_area(
-            label,
-            height=80,
-            **state.widget(
-                name,
-                shown=lambda text, default=default: text or default,
-                meant=lambda text, default=default: "" if text == default else text,
-            ),
-        )
+    for column, default, name in zip(columns, defaults, _BOXES, strict=True):
+        with column:
+            _box(name, default)
     return {
         name: state.get(name) or default for name, default in zip(_BOXES, defaults, strict=True)
     }
+
+
+def _box(name: str, default: str) -> None:
+    st.text_area(
+        _BOXES[name],
+        height=80,
+        **state.widget(
+            name,
+            shown=lambda text: text or default,
+            meant=lambda text: "" if text == default else text,
+        ),
+    )
 
 
 def _lenses(

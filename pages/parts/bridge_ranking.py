@@ -70,6 +70,11 @@ def draw(asked: Asked, shown: Shown) -> None:
     if probe is not None and not probe.enough:
         st.warning(words.plain(probe.sentence()), icon=":material/warning:")
     st.markdown(f"#### {words.plain(verdict(ranked, scene.register))}")
+    if shown.recommendation is not None and shown.ranker == shown.recommendation.ranker:
+        st.markdown(
+            f"By **{bridge_words.RANKERS[shown.ranker]}**, the ranker whose first choices lost "
+            "least where bridging was measured ([why](#rankers)); others are under Advanced."
+        )
     if isinstance(ranked, Calibrated):
         st.markdown(bridge_words.against_chance(ranked, scene.named(ranked.bridges)))
     collection = scene.collection

@@ -16,6 +16,8 @@ from pages.parts import results
 from pages.parts.results import Scene
 
 Keys = tuple[str, ...]
+STUDY = Study()
+"""The study that ships."""
 
 
 @dataclass(frozen=True)
@@ -119,7 +121,7 @@ def studied(scene: Scene) -> Studied:
 
 @st.cache_resource(show_spinner="Reading the study …", max_entries=4)
 def _studied(stamp: Keys, model: str, _scene: Scene) -> Progressed:
-    return progressed(Study(), evaluations(_scene), _scene.register)
+    return progressed(STUDY, evaluations(_scene), _scene.register)
 
 
 def study(whole: Studied, ranking: str | None) -> pd.DataFrame:

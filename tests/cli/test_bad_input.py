@@ -114,6 +114,7 @@ _REQUIRED = {
     "bridges": _PAIR,
     "try": [*_PAIR, "--word", "mbwa"],
     "evaluate": _PAIR,
+    "atlas": ["lape"],
 }
 
 

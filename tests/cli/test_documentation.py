@@ -1,6 +1,7 @@
 """docs/command-line.md says everything, and nothing wrong."""
 
 import argparse
+import re
 import shlex
 from pathlib import Path
 
@@ -15,33 +16,42 @@ DOCUMENT = PROJECT / "docs" / "command-line.md"
 
 
 def sections() -> dict[str, str]:
-    """The text of each second-level heading."""
-    parts = DOCUMENT.read_text(encoding="utf-8").split("\n## ")[1:]
+    """The text below each heading, up to the next one."""
+    parts = re.split(r"\n###? ", DOCUMENT.read_text(encoding="utf-8"))[1:]
     return {part.partition("\n")[0].strip("`"): part for part in parts}
 
 
-def actions(command: str) -> list[argparse.Action]:
-    """Every option and positional argument of a command."""
-    subparsers = next(a for a in cli.build_parser()._actions if a.dest == "command")
-    assert isinstance(subparsers.choices, dict)
-    return subparsers.choices[command]._actions
+def parsers(parser: argparse.ArgumentParser, prefix: str = "") -> dict[str, list[argparse.Action]]:
+    """The arguments of each command, and of each subcommand such as `atlas lape`."""
+    found = {}
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for name, command in action.choices.items():
+                found[prefix + name] = command._actions
+                found |= parsers(command, f"{prefix}{name} ")
+    return found
+
+
+COMMANDS = parsers(cli.build_parser())
 
 
 def names(action: argparse.Action) -> list[str]:
-    """What an argument is called."""
+    """What an argument is called; of subcommands, what they are."""
+    if isinstance(action, argparse._SubParsersAction):
+        return list(action.choices)
     return [o for o in action.option_strings if o != "-h"] or [str(action.metavar)]
 
 
-@pytest.mark.parametrize("command", cli.COMMANDS)
+@pytest.mark.parametrize("command", COMMANDS)
 def test_every_option_is_documented(command):
     section = sections()[command] + sections()["For every command"]
-    known = {name for action in actions(command) for name in names(action)}
+    known = {name for action in COMMANDS[command] for name in names(action)}
     assert not [name for name in known if f"| `{name}" not in section]
     rows = [row for row in sections()[command].splitlines() if row.startswith("| `")]
     assert {row.split("`")[1].split()[0] for row in rows} <= known
 
 
-@pytest.mark.parametrize("command", cli.COMMANDS)
+@pytest.mark.parametrize("command", COMMANDS)
 def test_documented_defaults_are_right(command):
     rows = [row for row in sections()[command].splitlines() if row.startswith("| `")]
     documented = {
@@ -49,7 +59,7 @@ def test_documented_defaults_are_right(command):
         for row in rows
         if "Default: `" in row
     }
-    for action in actions(command):
+    for action in COMMANDS[command]:
         default = action.default
         written = ":".join(map(str, default)) if isinstance(default, tuple) else str(default)
         name = names(action)[0]

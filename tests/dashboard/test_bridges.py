@@ -430,6 +430,7 @@ def test_rankers_side_by_side_and_the_recommended_one(ask: Ask, drawn: Drawn, ro
     told = words_of(app)
     assert found.sentence() in told
     assert "Recommended: " in told
+    assert "whose first choices lost least where bridging was measured" in told
     quality = next(one.value for one in app.dataframe if "regret" in one.value)
     np.testing.assert_allclose(quality["regret"], found.quality["regret"])
     places, scores, _, _, options = drawn["bridge_places"][-1]

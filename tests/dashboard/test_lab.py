@@ -124,7 +124,7 @@ def test_a_template_without_its_placeholder_is_told(lab: Lab) -> None:
 
 def test_source_and_target_alike_are_told(lab: Lab) -> None:
     app = run(lab(target="spa_Latn", bridges=""))
-    assert "comes twice" in words_of(app)
+    assert "Source and target are both Spanish: choose two languages." in words_of(app)
     assert not app.session_state["lab_history"].outcomes
 
 

@@ -21,8 +21,7 @@ PAIRS = PLAN.pairs
 @pytest.fixture(autouse=True)
 def plan(monkeypatch: pytest.MonkeyPatch) -> None:
     """A study of two pairs."""
-    monkeypatch.setattr("pages.study.Study", lambda: PLAN)
-    monkeypatch.setattr("pages.parts.lab_results.Study", lambda: PLAN)
+    monkeypatch.setattr("pages.parts.lab_results.STUDY", PLAN)
 
 
 def keep(root: Path, pair: tuple[str, str], gain: int, routes: int = 7) -> None:

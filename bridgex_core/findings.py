@@ -138,17 +138,18 @@ def _tally(gain: pd.Series) -> str:
 
 def _significance(gains: pd.DataFrame) -> str:
     sure = gains.loc[gains["p_holm"] <= ALPHA, "gain"]
-    after = f"at {ALPHA:g} after Holm's correction over {_counted(len(gains), 'test')}"
+    corrected = f"After Holm's correction over {_counted(len(gains), 'test')}"
     if sure.empty:
-        return f"No difference is significant {after}: each of them may be chance."
+        return f"{corrected} no difference is significant at {ALPHA:g}: each of them may be chance."
     up = int((sure > 0).sum())
     told = [
         _counted(number, noun)
         for number, noun in ((up, "gain"), (len(sure) - up, "loss"))
         if number
     ]
-    rest = " Any other difference may be chance." if len(sure) < len(gains) else ""
-    return f"{' and '.join(told)} {'is' if len(sure) == 1 else 'are'} significant {after}.{rest}"
+    verb = "is" if len(sure) == 1 else "are"
+    rest = "; any other difference may be chance" if len(sure) < len(gains) else ""
+    return f"{corrected} {' and '.join(told)} {verb} significant at {ALPHA:g}{rest}."
 
 
 def _by_bridge(gains: pd.DataFrame, register: Register) -> str:

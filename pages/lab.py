@@ -22,7 +22,8 @@ from pages.parts.results import Scene
 # Foreign text in the direction of its own letters, also where it is typed.
 _DIRECTION = (
     "<style>.stMain input[type=text], .stMain textarea, .stMain pre, .stMain code "
-    "{unicode-bidi: plaintext; text-align: start}</style><i></i>"
+    "{unicode-bidi: plaintext; text-align: start; word-break: normal !important; "
+    "overflow-wrap: anywhere}</style><i></i>"
 )
 
 

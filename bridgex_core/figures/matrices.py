@@ -101,9 +101,8 @@ def perplexity_matrix(
         ]
         for i, row in enumerate(rows)
     ]
-    text = [[f"×{factor:.2f}" if factor < 100 else f"×{factor:.0f}" for factor in row]
-            for row in factors[own]]  # fmt: skip
-    title = "Perplexity, times the unchanged model's (colours: powers of two)"
+    text = [[f"×{value:,.{0 if value >= 100 else 2}f}" for value in row] for row in factors[own]]
+    title = "Factor of perplexity (log₂)"
     return _matrix(logs[own], rows, columns, text, hover, title, (-reach, reach), DIVERGING)
 
 

@@ -24,6 +24,8 @@ from .theme import (
     short_number,
 )
 
+_NO_WIDTH = "\u200b"
+
 
 def bridge_places(
     places: pd.DataFrame,
@@ -88,8 +90,8 @@ def ranker_agreement(tau: pd.DataFrame, titles: Mapping[str, str]) -> go.Figure:
 def _grid(count: int, rows: Sequence[str], columns: Sequence[str], row: int = 42) -> go.Figure:
     """An empty grid of cells with names beside and above them."""
     figure = new_figure(
-        height=round(132 + row * count),
-        margin={"l": 96, "r": 28, "t": 118, "b": 10, "pad": 0},
+        height=round(140 + row * count),
+        margin={"l": 96, "r": 46, "t": 126, "b": 10, "pad": 0},
         showlegend=False,
         hoverdistance=-1,
     )
@@ -97,7 +99,8 @@ def _grid(count: int, rows: Sequence[str], columns: Sequence[str], row: int = 42
     figure.update_xaxes(
         **both,
         side="top",
-        tickangle=-50,
+        tickangle=-60,
+        ticklabeloverflow="allow",
         tickvals=list(range(len(columns))),
         ticktext=list(columns),
         range=[-0.5, len(columns) - 0.5],
@@ -124,6 +127,9 @@ def _add_cells(
     """Coloured cells, each written in the ink that reads better on it; those of NaN stay grey."""
     light = light_inked(values, *ends, scale)
     unknown = np.isnan(values)
+    longest = max(len(one) for row in text for one in row)
+    # As large as the longest text of a trace allows: so all are of one length.
+    even = np.array([[one.ljust(longest, _NO_WIDTH) for one in row] for row in text])
     common: dict[str, Any] = {"showscale": False, "xgap": 1, "ygap": 1}
     figure.add_heatmap(
         z=np.where(unknown, 0.0, np.nan),
@@ -142,9 +148,9 @@ def _add_cells(
             zmin=ends[0],
             zmax=ends[1],
             colorscale=scale,
-            text=np.where(shown, text, ""),
+            text=np.where(shown, even, _NO_WIDTH * longest),
             texttemplate="%{text}",
-            textfont={"color": ink, "size": 13},
+            textfont={"color": ink},
             customdata=about,
             hovertemplate="%{customdata}<extra></extra>",
             hoverongaps=False,

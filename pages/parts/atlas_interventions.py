@@ -353,8 +353,10 @@ def _show_matrix(scene: Scene, found: PerplexityChange, languages: dict[str, Any
                 found.to_frame(),
             )
     low, high = int(found.tokens.min()), int(found.tokens.max())
+    tokens = f"{low:,}" if low == high else f"{low:,} to {high:,}"
     st.caption(
-        "Rows: whose specific neurons (LAPE) are changed; columns: whose text is read. "
-        f"{low:,} to {high:,} tokens predicted a language, {words.plain(source)} in "
+        "Rows: whose specific neurons (LAPE) are changed; columns: whose text is read; cells: by "
+        "what factor its perplexity grows. "
+        f"{tokens} tokens predicted a language, {words.plain(source)} in "
         f"{scene.collection.dtype}."
     )

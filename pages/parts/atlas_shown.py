@@ -25,14 +25,11 @@ def picture(
             downloads.table_csv(data, name)
 
 
-def table(
-    frame: pd.DataFrame, alt: str, columns: Mapping[str, Any], *, height: int | str = "auto"
-) -> None:
+def table(frame: pd.DataFrame, alt: str, columns: Mapping[str, Any]) -> None:
     """A table of the columns named, in their order."""
     st.dataframe(
         frame,
         hide_index=True,
-        height=height,
         column_order=list(columns),
         column_config=dict(columns),
         alt=alt,

@@ -24,7 +24,7 @@ def draw(asked: Asked, shown: Shown) -> None:
         combined = _combined(asked)
     if combined is not None:
         found[COMBINED] = combined
-    left, right = st.columns(2, gap="large")
+    left, right = st.columns((2, 3), gap="large")
     scores = pd.DataFrame(
         {name: one.scores for name, one in found.items()}, index=shown.ranked.bridges
     )

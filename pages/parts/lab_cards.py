@@ -181,7 +181,7 @@ def _standing(found: Standing) -> str:
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A small table; what is foreign in it is escaped already."""
-    cell = "padding:.1rem .5rem .1rem 0;vertical-align:top;text-align:start;overflow-wrap:anywhere"
+    cell = "padding:.1rem .5rem .1rem 0;vertical-align:top;text-align:start;word-break:normal"
     header = "".join(f'<th style="{cell};font-weight:600">{text}</th>' for text in head)
     body = "".join(
         "<tr>" + "".join(f'<td dir="auto" style="{cell}">{text}</td>' for text in row) + "</tr>"

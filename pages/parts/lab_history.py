@@ -55,7 +55,8 @@ def draw(scene: Scene) -> None:
 def _about(scene: Scene, outcome: Outcome) -> str:
     trial = outcome.trial
     source, target = (words.plain(one.name) for one in scene.named((trial.source, trial.target)))
-    text = words.plain(words.shortened(trial.text, 40))
+    text = words.shortened(trial.text, 40)
+    text = words.plain(words.isolated(text, scene.register[trial.source].is_rtl))
     ends = [finding.right[-1] for finding in outcome.findings if finding.right]
     judged = [end for end in ends if end is not None]
     facts = [f"**{text}**", f"{source} → {target}", words.counted(len(outcome.findings), "route")]

@@ -15,7 +15,7 @@ from bridgex_core.evaluation import RouteResult
 from bridgex_core.evidence import SCORES
 from bridgex_core.languages import register
 from bridgex_core.probe import record
-from bridgex_core.store import open_store
+from bridgex_core.store import Store, open_store
 from bridgex_core.study import BRIDGES, Evaluations
 from bridgex_core.xicl import Route
 
@@ -93,7 +93,7 @@ def test_all_rankers_side_by_side(run, whole):
     for each in found["rankings"].values():
         assert sorted(row["bridge"] for row in each["ranking"]) == sorted(THREE)
         assert each["verdict"].endswith(".")
-    assert list(open_store(whole.store).entries(SCORES)) == []  # no default settings
+    assert list(Store(whole.store).entries(SCORES)) == []  # no default settings
     told = run("bridges", *whole.options, *words)
     assert told.err == ""
     assert all(ranker in told.out for ranker in RANKERS)
@@ -117,7 +117,7 @@ def test_what_was_measured_recommends_a_ranker(run, whole):
                 route,
                 RouteResult(route.codes, np.zeros(4), answers, ranks),
             )
-    assert len(list(open_store(whole.store).entries(SCORES))) == 2
+    assert len(list(Store(whole.store).entries(SCORES))) == 2
     found = run("bridges", *whole.options, *ASKED, "--ranker", "overlap", "--json").json
     advice = found["recommended"]
     assert advice["ranker"] in {row["ranker"] for row in advice["quality"]}

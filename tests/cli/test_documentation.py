@@ -21,18 +21,20 @@ def sections() -> dict[str, str]:
     return {part.partition("\n")[0].strip("`"): part for part in parts}
 
 
-def parsers(parser: argparse.ArgumentParser, prefix: str = "") -> dict[str, list[argparse.Action]]:
+def arguments(
+    parser: argparse.ArgumentParser, prefix: str = ""
+) -> dict[str, list[argparse.Action]]:
     """The arguments of each command, and of each subcommand such as `atlas lape`."""
     found = {}
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):
             for name, command in action.choices.items():
                 found[prefix + name] = command._actions
-                found |= parsers(command, f"{prefix}{name} ")
+                found |= arguments(command, f"{prefix}{name} ")
     return found
 
 
-COMMANDS = parsers(cli.build_parser())
+COMMANDS = arguments(cli.build_parser())
 
 
 def names(action: argparse.Action) -> list[str]:

@@ -7,7 +7,7 @@ import pytest
 from bridgex_core import jobs
 from bridgex_core.cli import backends
 from bridgex_core.lexicons import open_lexicon
-from bridgex_core.store import open_store
+from bridgex_core.store import Store, open_store
 from bridgex_core.study import EVALUATIONS
 from bridgex_core.tasks import open_task
 
@@ -147,7 +147,7 @@ def test_ctrl_c_keeps_finished_routes(run, place, dictionary, monkeypatch):
     stopped = run(*words)
     assert (stopped.code, stopped.out) == (130, "")
     assert "goes on from there" in stopped.err
-    assert len(list(open_store(place.store).entries(EVALUATIONS))) == 2
+    assert len(list(Store(place.store).entries(EVALUATIONS))) == 2
     monkeypatch.undo()
     monkeypatch.setattr(backends, "load_backend", lambda _args, _source: dictionary)
     assert run(*words).code == 0
@@ -161,7 +161,7 @@ def test_a_job_and_a_terminal(run, place, dictionary, monkeypatch):
     store.write_text(f"jobs/{job_id}/cancel", "r1")
     assert run(*words, "--job", job_id).code == 130
     assert jobs.job(store, job_id).state == "cancelled"
-    assert len(list(store.entries(EVALUATIONS))) <= 1
+    assert len(list(Store(place.store).entries(EVALUATIONS))) <= 1
     (store.root / "jobs" / job_id / "cancel").unlink()
     assert run(*words, "--job", job_id).code == 0
     ended = jobs.job(store, job_id)

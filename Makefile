@@ -44,7 +44,8 @@ smollm2: $(VENV)/installed  ## a second, English-centred model for comparison (9
 	@$(BIN)/python -m bridgex_core models --prepare smollm2-135m
 
 test: $(VENV)/installed-dev model  ## set up, then every test
-	@$(BIN)/python -m pytest $(PYTEST)
+	@$(BIN)/python -m pytest -m "not slow"
+	@$(BIN)/python -m pytest -m slow -n 0
 
 lint: $(VENV)/installed-dev  ## ruff (lint and format) and mypy
 	@$(BIN)/ruff check .

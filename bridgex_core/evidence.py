@@ -315,7 +315,7 @@ class Recommendation:
         own = self.quality.set_index("ranker").loc[self.ranker]
         pairs = int(own["pairs"])
         return (
-            f"No ranker loses less than {self.ranker}: over {pairs} measured "
+            f"No ranker loses less than '{self.ranker}': over {pairs} measured "
             f"{'pair' if pairs == 1 else 'pairs'} its first choice is the best bridge in "
             f"{own['hits']:.0%}, and loses {own['regret']:.3f} of the mean reciprocal rank "
             f"({own['low']:.3f} to {own['high']:.3f})."

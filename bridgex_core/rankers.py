@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy.stats import kendalltau
 
 from .errors import InputError
 from .statistical_tests import bootstrap_interval
@@ -45,6 +44,8 @@ def kendall(scores: pd.DataFrame, rankers: Sequence[str]) -> pd.DataFrame:
 
 
 def _tau(a: np.ndarray, b: np.ndarray) -> float:
+    from scipy.stats import kendalltau  # slow to load, and most pages compare nothing
+
     both = np.isfinite(a) & np.isfinite(b)
     if both.sum() < 2 or any(np.ptp(x) <= _EQUAL * np.abs(x).max() for x in (a[both], b[both])):
         return float("nan")

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import stats
+
+if TYPE_CHECKING:
+    from scipy import stats
 
 RESAMPLES = 10_000
 _BATCH_VALUES = 2**20  # resampled at once, 8 MB
@@ -162,6 +165,8 @@ def mcnemar(direct: Sequence[bool] | np.ndarray, bridged: Sequence[bool] | np.nd
     if not np.isin(np.concatenate([before, after]), (0, 1)).all():
         raise ValueError("an item is right (1) or wrong (0), nothing between")
     fixed, broken = int((after > before).sum()), int((after < before).sum())
+    from scipy import stats  # slow to load, and most pages test nothing
+
     p_value = stats.binomtest(fixed, fixed + broken).pvalue if fixed + broken else 1.0
     return McNemar(fixed, broken, float(p_value))
 
@@ -225,6 +230,8 @@ def _items(
 def _resampled(
     items: np.ndarray, statistic: Statistic, resamples: int, level: float, seed: int
 ) -> stats._resampling.BootstrapResult:
+    from scipy import stats
+
     return stats.bootstrap(
         (items,),
         statistic,

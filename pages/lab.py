@@ -22,8 +22,7 @@ from pages.parts.results import Scene
 # Foreign text in the direction of its own letters, also where it is typed.
 _DIRECTION = (
     "<style>.stMain input[type=text], .stMain textarea, .stMain pre, .stMain code "
-    "{unicode-bidi: plaintext; text-align: start; word-break: normal !important; "
-    "overflow-wrap: anywhere}</style><i></i>"
+    "{unicode-bidi: plaintext; text-align: start}</style><i></i>"
 )
 
 
@@ -33,6 +32,7 @@ _VIEWS = {lab_state.TRY: "Try one", lab_state.MEASURE: "Measure many"}
 def main(scene: Scene) -> None:
     """The whole page."""
     lab_state.settle()
+    lab_run.settle()
     st.html(_DIRECTION)
     with st.container(horizontal=True, horizontal_alignment="distribute"):
         st.subheader("Does a bridge language help the model?", anchor=False, width="content")

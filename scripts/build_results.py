@@ -47,7 +47,8 @@ from bridgex_core.probing import PROBES, ProbeTask, probe_key
 from bridgex_core.progress import terminal_reporter
 from bridgex_core.spectrum import PAPER, select
 from bridgex_core.store import Entry, Store, default_store
-from bridgex_core.study import EVALUATIONS, Evaluations, Study
+from bridgex_core.study import EVALUATIONS, Evaluations, Study, Task
+from bridgex_core.xicl import Route
 
 RESULTS = Path(__file__).resolve().parent.parent / "bridgex_core" / "data" / "results"
 BLOCKS = 8
@@ -130,7 +131,7 @@ def ship_statistics(bundle: Store) -> None:
 def ship_study(bundle: Store) -> None:
     """Evaluations of the study, and what the rankers rest on and say."""
     of = evaluations()
-    work = list(STUDY.work(languages))
+    work: list[tuple[Task, Route]] = list(STUDY.work(languages))
     for pair in STUDY.pairs:
         work += candidates(pair).steps()
     for key in dict.fromkeys(of.key(task, route) for task, route in work):

@@ -66,7 +66,7 @@ SHOTS = (
     Shot("bridges", "bridges", CHART, height=1500),
     Shot("bridges-dark", "bridges", CHART, height=1100, dark=True),
     Shot("bridges-phone", "bridges", CHART, width=390, height=844),
-    Shot("study", "study?measure=mrr", CHART, height=1100),
+    Shot("study", "study", CHART, height=1100),
     Shot("lab", "lab?source=ind_Latn&target=heb_Hebr&text=api", "[data-testid=stButton]"),
     Shot("atlas", "atlas", CHART, height=1300),
     Shot("library", "library", "[data-testid=stTabs]"),

@@ -33,6 +33,7 @@ _RANK_HELP = (
     "that frequent words do not come first by themselves."
 )
 _ANSWER = "font-size:1.3rem;line-height:1.35;overflow-wrap:anywhere;white-space:pre-wrap;"
+_LINE = 100  # letters: a longer line is wrapped, others are scrolled to
 _NOTE = "font-size:.8rem;opacity:.75;"
 
 
@@ -94,7 +95,8 @@ def card(place: DeltaGenerator, outcome: Outcome, finding: Finding) -> None:
             st.html(_standing(finding.standing))
         with st.expander("What went in", icon=":material/notes:"):
             for step in finding.chain.steps:
-                st.code(step.prompt, language=None, wrap_lines=True)
+                longest = max(map(len, step.prompt.split("\n")))
+                st.code(step.prompt, language=None, wrap_lines=longest > _LINE)
 
 
 def _facts(finding: Finding, number: int, register: Register) -> None:

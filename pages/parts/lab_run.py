@@ -24,7 +24,7 @@ from pages.parts import lab_ask, lab_backend, lab_cards, lab_state, words
 from pages.parts.messages import attempt
 from pages.parts.results import Scene
 
-_WISH = "lab_wish"
+_WISH, _RUNNING = "lab_wish", "lab_running"
 _STOPPED = "It was stopped before its end."
 
 
@@ -54,60 +54,78 @@ def wished() -> AnyTrial | None:
 
 @dataclass
 class _Running:
-    """A trial while it runs."""
+    """A trial while it runs.
+
+    Attributes
+    ----------
+    findings, examples : of the routes that were written.
+    partial : the chain that is being written.
+    note : why it ended before its end, until it has.
+    """
 
     trial: AnyTrial
     backend: Backend
-    places: list[DeltaGenerator]
+    places: list[DeltaGenerator] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
     examples: list[Examples] = field(default_factory=list)
+    partial: Chain | None = None
+    note: str = _STOPPED
 
-    def outcome(self, note: str = "") -> Outcome:
+    def outcome(self) -> Outcome:
         """What there is by now."""
-        found = tuple(self.findings)
-        return Outcome(self.trial, self.backend.title, found, note, self.backend.no_scores or "")
+        found, chain = tuple(self.findings), self.partial
+        if chain is not None:
+            found = (*found, judge(self.trial, chain, finished=False))
+        return Outcome(
+            self.trial, self.backend.title, found, self.note, self.backend.no_scores or ""
+        )
+
+
+def settle() -> None:
+    """Keep what a run had written that was stopped.
+
+    Streamlit ends the script of such a run and starts the next one at once, in another thread, so
+    it is the next one that has to do this.
+    """
+    running: _Running | None = st.session_state.pop(_RUNNING, None)
+    if running is None:
+        return
+    outcome = running.outcome()
+    if outcome.findings or outcome.note not in ("", _STOPPED):
+        lab_state.history().add(outcome)
 
 
 def run(scene: Scene, trial: AnyTrial) -> None:
     """Run a trial and keep what comes of it, also when it is stopped or fails on the way."""
-    history = lab_state.history()
-    backend = lab_backend.chosen(scene)
+    running = _Running(trial, lab_backend.chosen(scene))
+    st.session_state[_RUNNING] = running
     st.button("Stop", icon=":material/stop:", key="lab_stop")  # any click ends the run
-    running = _Running(trial, backend, lab_cards.grid(trial.routes))
-    note = _STOPPED
+    running.places = lab_cards.grid(trial.routes)
+    for place in running.places:
+        lab_cards.waiting(place)
     try:
-        for place in running.places:
-            lab_cards.waiting(place)
         for route, place in zip(trial.routes, running.places, strict=True):
             _write(running, route, place)
         with st.spinner("Looking at other answers and candidate words …"):
             _look_closer(running)
-        note = ""
+        running.note = ""
     except InputError as error:
-        note = str(error)
-    finally:
-        # Also where Streamlit ends the script, which is how a run is stopped.
-        if running.findings or note not in ("", _STOPPED):
-            history.add(running.outcome(note))
+        running.note = str(error)
     st.rerun()
 
 
 def _write(running: _Running, route: Route, place: DeltaGenerator) -> None:
     trial, backend = running.trial, running.backend
     examples = trial.examples(route, backend)
-    chain: Chain | None = None
-    finished = False
-    try:
-        chains = trial.chains(route, examples, backend)
-        with closing(chains):  # type: ignore[type-var]
-            for chain in chains:
-                lab_cards.growing(place, chain)
-        finished = True
-    finally:
-        if chain is not None:
-            running.findings.append(judge(trial, chain, finished=finished))
-            running.examples.append(examples)
-    lab_cards.card(place, running.outcome(), running.findings[-1])
+    chains = trial.chains(route, examples, backend)
+    with closing(chains):  # type: ignore[type-var]
+        for running.partial in chains:
+            lab_cards.growing(place, running.partial)
+    if running.partial is not None:
+        running.findings.append(judge(trial, running.partial))
+        running.examples.append(examples)
+        running.partial = None
+        lab_cards.card(place, running.outcome(), running.findings[-1])
 
 
 def _look_closer(running: _Running) -> None:

@@ -1,10 +1,15 @@
 """What several test files share: a tiny model on disk, and a small corpus in a folder."""
 
+import os
 from pathlib import Path
 
 import pytest
 
-from bridgex_core.corpora import udhr
+# Two processes with two threads each would wait for each other on two cores.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 
 CORPUS_LANGUAGES = ("deu_Latn", "eng_Latn", "fin_Latn", "hun_Latn", "spa_Latn", "swh_Latn")
 CORPUS_LINES = 6
@@ -45,6 +50,8 @@ def tiny_model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def folder_corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the first articles of the Declaration in six languages, one a line."""
+    from bridgex_core.corpora import udhr
+
     folder = tmp_path_factory.mktemp("corpus")
     for code in CORPUS_LANGUAGES:
         lines = udhr().text(code).blocks[1 : CORPUS_LINES + 1]

@@ -78,10 +78,11 @@ class Finding:
     @property
     def broken_at(self) -> int | None:
         """The first step that went wrong: a wrong answer, or one in another language."""
-        for number, step in enumerate(self.chain.steps):
+        written_out = len(self.chain.steps) - (not self.finished)
+        for number, step in enumerate(self.chain.steps[:written_out]):
             right, written = self.right[number], self.languages[number].code
             astray = right is None and written is not None and written != step.language.code
-            if right is False or astray or (self.finished and not step.answer):
+            if right is False or astray or not step.answer:
                 return number
         return None
 
@@ -107,10 +108,13 @@ class Outcome:
 
 
 def judge(trial: AnyTrial, chain: Chain, *, finished: bool = True) -> Finding:
-    """What a chain's texts tell by themselves; ``finished`` says whether all was written."""
+    """What a chain's texts tell by themselves; one that is not finished ends within a step."""
     languages = tuple(_written_in(trial, step.answer) for step in chain.steps)
     score = trial.score(chain) if finished and isinstance(trial, ItemTrial) else None
-    return Finding(chain, finished, languages, trial.right(chain), score=score)
+    right = trial.right(chain)
+    if not finished:
+        right = (*right[:-1], None)
+    return Finding(chain, finished, languages, right, score=score)
 
 
 def _written_in(trial: AnyTrial, answer: str) -> TextLanguage:

@@ -137,7 +137,9 @@ def data_field() -> None:
     """Where the user's files of a task are."""
     st.text_input(
         "The task's files",
-        placeholder="/path/to/files",
+        placeholder="/path/to/files"
+        if state.get("task") in NEEDS_DATA
+        else "the bundled ones, or /path/to/files",
         help="docs/tasks.md says step by step where to get them.",
         **state.widget("lab_data", meant=str.strip),
     )

@@ -108,7 +108,8 @@ def _facts(finding: Finding, number: int, register: Register) -> None:
         facts.append(f"probability {probability(value)}")
     written = finding.languages[number]
     facts.append(written_in(written, step.language, register))
-    if step.output.finish == "length":
+    last = number == len(finding.chain.steps) - 1
+    if step.output.finish == "length" and (finding.finished or not last):
         facts.append("cut off at the longest length")
     help_text = written.reason or None
     st.caption(" · ".join(facts), help=words.plain(help_text) if help_text else None)

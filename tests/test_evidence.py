@@ -267,7 +267,7 @@ def test_the_ranker_of_lowest_regret_is_recommended(tiny, studied):
         {"overlap": 0, COMBINED: 0, "random": 1 - 1.75 / 3, "hsic": 0.75}
     )
     assert found.sentence() == (
-        "No ranker loses less than overlap: over 6 measured pairs its first choice is the best "
+        "No ranker loses less than 'overlap': over 6 measured pairs its first choice is the best "
         "bridge in 100%, and loses 0.000 of the mean reciprocal rank (0.000 to 0.000)."
     )
     assert recommend(candidates, ["uriel"]) is None

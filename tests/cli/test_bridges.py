@@ -123,7 +123,7 @@ def test_what_was_measured_recommends_a_ranker(run, whole):
     assert advice["ranker"] in {row["ranker"] for row in advice["quality"]}
     regrets = [row["regret"] for row in advice["quality"]]
     assert regrets == sorted(regrets)
-    assert advice["why"].startswith(f"No ranker loses less than {advice['ranker']}: over ")
+    assert advice["why"].startswith(f"No ranker loses less than '{advice['ranker']}': over ")
     assert "eng_Latn" in THREE
     assert "english" in {row["ranker"] for row in advice["quality"]}
     combined = run("bridges", *whole.options, *ASKED, "--ranker", "combined", "--json").json

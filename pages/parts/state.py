@@ -108,6 +108,8 @@ def _language(text: str) -> str:
 
 
 def _codes(text: str) -> tuple[str, ...]:
+    if not text:
+        return ()
     codes = tuple(language.code for language in results.register().resolve_all(text.split(",")))
     if len(set(codes)) < len(codes):
         raise InputError(f"'{text}' names a language twice.")

@@ -192,6 +192,16 @@ def wrap(
     return Model(source, network, tokenizer, activations, downs, width)
 
 
+def load_quietly(source: ModelSource, dtype: str = "auto", device: str | None = None) -> Model:
+    """The same as :func:`load`, without what its library says meanwhile."""
+    if source.path is not None:
+        from transformers.utils import logging
+
+        logging.set_verbosity_error()
+        logging.disable_progress_bar()
+    return load(source, dtype=dtype, device=device)
+
+
 def load(source: ModelSource, *, dtype: str = "float32", device: str | None = None) -> Model:
     """Load a model that lies on disk.
 

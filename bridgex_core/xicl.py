@@ -217,7 +217,7 @@ class Demonstrations:
     Attributes
     ----------
     route : the languages.
-    rows : one word a language each, in the order of :meth:`chosen` for the seed 0.
+    rows : one word a language each, in the order of the lexicon.
     """
 
     route: Route

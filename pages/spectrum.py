@@ -7,12 +7,21 @@ import streamlit as st
 from bridgex_core import figures
 from bridgex_core.language_graph import graphml
 from bridgex_core.spectrum import OverlapMatrix, SpectrumSettings, order_languages
-from pages.parts import comparisons, compute, controls, frame, pair, results, state, trust, words
+from pages.parts import (
+    comparisons,
+    compute,
+    controls,
+    downloads,
+    frame,
+    pair,
+    results,
+    state,
+    trust,
+    words,
+)
 from pages.parts.comparisons import Drawn
 from pages.parts.messages import told
 from pages.parts.results import Scene, Statistics
-
-_FORMATS = {"png": "PNG", "svg": "SVG"}
 
 
 def main(scene: Scene) -> None:
@@ -62,7 +71,7 @@ def _spectrum(scene: Scene, stats: Statistics) -> None:
     controls.draw(depth)
     settings = state.settings()
     matrix = results.matrix(stats, settings)
-    drawn = _VIEWS[state.get("view")](scene, stats, settings, _format())
+    drawn = _VIEWS[state.get("view")](scene, stats, settings, downloads.picture_format())
     st.caption(_measured(scene, stats, matrix))
     _downloads(scene, matrix, drawn)
     pair.draw(scene, stats, settings)
@@ -116,10 +125,6 @@ def _measured(scene: Scene, stats: Statistics, matrix: OverlapMatrix) -> str:
     )
 
 
-def _format() -> str:
-    return st.session_state.get("figure_format", "png")
-
-
 def _downloads(scene: Scene, matrix: OverlapMatrix, drawn: Drawn) -> None:
     title = f"{figures.METRIC_TITLES[matrix.settings.metric]}, {scene.collection.source.title}"
     name = f"{state.get('view')}-{matrix.settings.metric}"
@@ -152,23 +157,7 @@ def _downloads(scene: Scene, matrix: OverlapMatrix, drawn: Drawn) -> None:
                 icon=":material/download:",
                 key="graph_graphml",
             )
-        with st.popover("Picture and link", icon=":material/photo_camera:"):
-            st.segmented_control(
-                "Picture format",
-                list(_FORMATS),
-                default="png",
-                format_func=_FORMATS.__getitem__,
-                required=True,
-                key="figure_format",
-            )
-            st.caption("The camera at the top right of the figure saves it in this format.")
-            st.code(_link(), language=None, wrap_lines=True)
-            st.caption("This link, like the one in the address bar, brings this view back.")
-
-
-def _link() -> str:
-    base = (st.context.url or "").partition("?")[0]
-    return state.link(base)
+        downloads.picture_and_link()
 
 
 def _next_step() -> None:

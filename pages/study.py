@@ -71,16 +71,7 @@ def _work(scene: Scene, whole: Studied) -> None:
 
 def _show(scene: Scene, whole: Studied) -> None:
     first = next(iter(whole.found.results.values()))
-    offered = lab_results.measures(first)
-    chosen = st.segmented_control(
-        "Measured by",
-        list(offered),
-        default=next(iter(offered)),
-        required=True,
-        help=lab_results.MEASURE_HELP,
-        key="study_measured_by",
-    )
-    measure, ranking = offered.get(chosen or "", next(iter(offered.values())))
+    measure, ranking = lab_results.choose_measure(first, "study_measured_by")
     table = lab_results.study(whole, ranking)
     gains = bridged(table, measure)
     st.markdown(in_words(gains, measure, scene.register))

@@ -23,7 +23,6 @@ from bridgex_core.cli.parser import add_device, add_dtype, add_model, add_seed, 
 from bridgex_core.cli.workspace import (
     add_languages,
     asked_dtype,
-    load_quietly,
     named_languages,
     open_source,
     resolve_dtype,
@@ -31,6 +30,7 @@ from bridgex_core.cli.workspace import (
 from bridgex_core.errors import InputError
 from bridgex_core.interventions import ACTIONS, Intervention
 from bridgex_core.lens import Lens, logit_lens, share_by_layer
+from bridgex_core.models import load_quietly
 from bridgex_core.neuron_files import load_import
 from bridgex_core.neurons import ActivationTable, NeuronSets
 from bridgex_core.perplexity import PerplexityChange, perplexity_matrix

@@ -31,13 +31,13 @@ from bridgex_core.cli.workspace import (
     asked_dtype,
     chosen_languages,
     collect_command,
-    load_quietly,
     open_workspace,
     stoppable,
 )
 from bridgex_core.collection import Collection, available, stored_statistics, stored_table
 from bridgex_core.depth_parts import depth_parts
 from bridgex_core.errors import InputError
+from bridgex_core.models import load_quietly
 from bridgex_core.neuron_classes import (
     Classes,
     LanguageNeurons,

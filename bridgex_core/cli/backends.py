@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 from bridgex_core.candidates import LocalBackend
 from bridgex_core.cli.parser import Arguments, add_device, add_model
-from bridgex_core.cli.workspace import Report, load_quietly, resolve_dtype, stoppable
+from bridgex_core.cli.workspace import Report, resolve_dtype, stoppable
 from bridgex_core.endpoints import Endpoint, connect
 from bridgex_core.errors import InputError
 from bridgex_core.model_sources import ModelSource, find_model
-from bridgex_core.models import DTYPES
+from bridgex_core.models import DTYPES, load_quietly
 from bridgex_core.store import Store
 from bridgex_core.study import Evaluations, Task, model_identity
 from bridgex_core.xicl import Route

@@ -14,22 +14,11 @@ from bridgex_core.bridge_null import Calibrated
 from bridgex_core.bridge_sets import BridgeSettings
 from bridgex_core.bridges import ENGLISH, RANKERS, rank_by, verdict
 from bridgex_core.cli.output import decimal, print_json, print_table, tell
-from bridgex_core.cli.parser import (
-    add_common,
-    add_corpus,
-    add_device,
-    add_dtype,
-    add_job,
-    add_layers,
-    add_model,
-    add_neuron_sets,
-    add_seed,
-)
+from bridgex_core.cli.parser import add_common, add_layers, add_neuron_sets, add_seed, add_work
 from bridgex_core.cli.probe import add_pair, add_words, probe_task
 from bridgex_core.cli.workspace import (
     Workspace,
     asked_dtype,
-    load_quietly,
     named_languages,
     open_workspace,
     reporting,
@@ -45,6 +34,7 @@ from bridgex_core.evidence import (
     recommend,
 )
 from bridgex_core.languages import STUDY_LANGUAGES, Register
+from bridgex_core.models import load_quietly
 from bridgex_core.neurons import layer_band, set_size
 from bridgex_core.probing import Probe
 from bridgex_core.rankers import COMBINED
@@ -94,11 +84,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_seed(settings)
     add_words(parser.add_argument_group("probe"))
     model = parser.add_argument_group("model")
-    add_model(model)
-    add_corpus(model)
-    add_dtype(model)
-    add_device(model)
-    add_job(model)
+    add_work(model)
     add_common(parser)
 
 

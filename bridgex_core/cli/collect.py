@@ -8,21 +8,13 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from bridgex_core.cli.output import count, print_json, tell
-from bridgex_core.cli.parser import (
-    add_common,
-    add_corpus,
-    add_device,
-    add_dtype,
-    add_job,
-    add_model,
-)
+from bridgex_core.cli.parser import add_common, add_work
 from bridgex_core.cli.workspace import (
     Report,
     Workspace,
     add_languages,
     asked_dtype,
     chosen_languages,
-    load_quietly,
     open_workspace,
     reporting,
     require_installed,
@@ -30,17 +22,14 @@ from bridgex_core.cli.workspace import (
     stoppable,
 )
 from bridgex_core.collection import STATISTICS, Collection, collect_languages, missing, plan
+from bridgex_core.models import load_quietly
 from bridgex_core.store import Store, open_store
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """--languages, what to collect with and where, and the common options."""
     add_languages(parser, default=None)
-    add_model(parser)
-    add_corpus(parser)
-    add_dtype(parser)
-    add_device(parser)
-    add_job(parser)
+    add_work(parser)
     add_common(parser)
 
 

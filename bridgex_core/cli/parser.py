@@ -88,6 +88,15 @@ def add_device(parser: Arguments) -> None:
     )
 
 
+def add_work(parser: Arguments) -> None:
+    """Of a command that computes: the model and the corpus, how, where, and for which job."""
+    add_model(parser)
+    add_corpus(parser)
+    add_dtype(parser)
+    add_device(parser)
+    add_job(parser)
+
+
 def add_job(parser: Arguments) -> None:
     """--job, where a command can be long work."""
     parser.add_argument(

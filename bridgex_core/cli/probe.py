@@ -19,7 +19,6 @@ from bridgex_core.cli.parser import (
 )
 from bridgex_core.cli.workspace import (
     asked_dtype,
-    load_quietly,
     open_source,
     reporting,
     resolve_dtype,
@@ -27,6 +26,7 @@ from bridgex_core.cli.workspace import (
 )
 from bridgex_core.languages import Register
 from bridgex_core.lexicons import CLDR
+from bridgex_core.models import load_quietly
 from bridgex_core.probing import KNOWN_RULES, PROBES, Probe, ProbeTask, probe_key, run_probe
 from bridgex_core.store import open_store
 from bridgex_core.study import model_identity

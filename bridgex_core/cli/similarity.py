@@ -9,17 +9,7 @@ from pathlib import Path
 
 from bridgex_core.bridge_sets import BAND
 from bridgex_core.cli.output import count, decimal, print_json, print_table, tell
-from bridgex_core.cli.parser import (
-    add_common,
-    add_corpus,
-    add_device,
-    add_dtype,
-    add_job,
-    add_layers,
-    add_model,
-    add_neuron_sets,
-    add_seed,
-)
+from bridgex_core.cli.parser import add_common, add_layers, add_neuron_sets, add_seed, add_work
 from bridgex_core.cli.workspace import (
     STUDY,
     Report,
@@ -27,7 +17,6 @@ from bridgex_core.cli.workspace import (
     add_languages,
     asked_dtype,
     chosen_languages,
-    load_quietly,
     open_workspace,
     reporting,
     stoppable,
@@ -45,6 +34,7 @@ from bridgex_core.concepts import (
 )
 from bridgex_core.errors import InputError
 from bridgex_core.language_graph import graphml, language_graph, suggested_threshold
+from bridgex_core.models import load_quietly
 from bridgex_core.neurons import layer_band, set_size
 from bridgex_core.progress import stage
 from bridgex_core.spectrum import PAPER, SpectrumSettings, select
@@ -65,11 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="write the graph of the languages, cut at the highest threshold that connects them",
     )
     add_seed(parser)
-    add_model(parser)
-    add_corpus(parser)
-    add_dtype(parser)
-    add_device(parser)
-    add_job(parser)
+    add_work(parser)
     add_common(parser)
 
 

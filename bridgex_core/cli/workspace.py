@@ -23,7 +23,7 @@ from bridgex_core.store import Store, open_store
 from bridgex_core.user_files import user_register
 
 if TYPE_CHECKING:
-    from bridgex_core.models import Model
+    pass
 
 Report = Callable[[Snapshot], None]
 
@@ -151,24 +151,6 @@ def require_installed(source: ModelSource) -> None:
     """Refuse what needs a model that is not here."""
     if not source.installed:
         raise InputError(f"{source.title} is not installed. {source.how_to_get}")
-
-
-def load_quietly(source: ModelSource, dtype: str, device: str | None = None) -> Model:
-    """The model, without what its library says meanwhile.
-
-    Raises
-    ------
-    InputError
-        It is not installed, cannot be read, or there is no such device.
-    """
-    require_installed(source)
-    from transformers.utils import logging
-
-    from bridgex_core import models
-
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    return models.load(source, dtype=dtype, device=device)
 
 
 @contextlib.contextmanager

@@ -28,6 +28,8 @@ from .theme import (
     no_axis,
     plain,
     short_number,
+    two_inks,
+    written,
 )
 
 METRIC_TITLES: dict[str, str] = {
@@ -49,7 +51,6 @@ LEAST_SPAN = 0.02
 """The colours of a ratio span at least this much: less is noise and should look the same."""
 
 _TOP, _COLOUR_BAR, _LINE = 28, 56, 15  # pixels
-_NO_WIDTH = "\u200b"
 
 
 def spectrum_heatmap(
@@ -275,19 +276,15 @@ def _add_with_numbers(
 
     A heatmap has one colour of text, and plotly's own choice of it is too faint on middle tones.
     """
-    written = [["" if np.isnan(v) else _number(v, metric) for v in row] for row in values]
-    # plotly makes the text as large as the longest one allows: the same for both inks.
-    longest = max(len(text) for row in written for text in row)
-    text = np.array([[text.ljust(longest, _NO_WIDTH) for text in row] for row in written])
-    for name, ink, shown in (("values", DARK_INK, ~light), ("values, light ink", LIGHT_INK, light)):
-        figure.add_heatmap(
-            z=values if ink == DARK_INK else np.where(shown, values, np.nan),
-            text=np.where(shown, text, _NO_WIDTH * longest),
-            texttemplate="%{text}",
-            textfont={"color": ink},
-            name=name,
-            **common,
-        )
+    numbers = [["" if np.isnan(v) else _number(v, metric) for v in row] for row in values]
+    dark_text, light_text = two_inks(numbers, light)
+    figure.add_heatmap(z=values, name="values", **written(dark_text, DARK_INK), **common)
+    figure.add_heatmap(
+        z=np.where(light, values, np.nan),
+        name="values, light ink",
+        **written(light_text, LIGHT_INK),
+        **common,
+    )
 
 
 def _number(value: float, metric: str) -> str:

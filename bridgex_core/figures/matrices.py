@@ -27,11 +27,12 @@ from .theme import (
     plain,
     short,
     short_number,
+    two_inks,
+    written,
 )
 
 _LEGEND: dict[str, Any] = {"orientation": "h", "x": 0, "xanchor": "left", "yanchor": "bottom"}
 _MOST_WITH_NUMBERS = 16
-_NO_WIDTH = "\u200b"
 
 
 def language_matrix(
@@ -194,32 +195,6 @@ def _colour_bar(title: str) -> dict[str, Any]:
         "tickfont": {"size": 11},
         "title": {"text": title, "side": "top", "font": {"size": 12}},
     }
-
-
-def two_inks(
-    text: Sequence[Sequence[str]], light: np.ndarray
-) -> tuple[list[list[str]], list[list[str]]]:
-    """The texts of a heatmap's cells for a trace in dark and for one in light ink.
-
-    A heatmap has one colour of text, and counts the letters of markup when it chooses the size; so
-    there are two, whose longest texts are equally long.
-    """
-    longest = max((len(word) for row in text for word in row), default=0)
-    blank = _NO_WIDTH * longest
-    padded = [[word.ljust(longest, _NO_WIDTH) for word in row] for row in text]
-    dark_text, light_text = (
-        [
-            [word if pale == wanted else blank for word, pale in zip(row, inks, strict=True)]
-            for row, inks in zip(padded, light, strict=True)
-        ]
-        for wanted in (False, True)
-    )
-    return dark_text, light_text
-
-
-def written(text: Sequence[Sequence[str]], ink: str) -> dict[str, Any]:
-    """What makes a heatmap write the texts into its cells."""
-    return {"text": text, "texttemplate": "%{text}", "textfont": {"color": ink}}
 
 
 def alignment_curve(by_layer: pd.DataFrame, pair: str = "") -> go.Figure:

@@ -22,9 +22,9 @@ from .theme import (
     new_figure,
     plain,
     short_number,
+    two_inks,
+    written,
 )
-
-_NO_WIDTH = "\u200b"
 
 
 def bridge_places(
@@ -127,9 +127,7 @@ def _add_cells(
     """Coloured cells, each written in the ink that reads better on it; those of NaN stay grey."""
     light = light_inked(values, *ends, scale)
     unknown = np.isnan(values)
-    longest = max(len(one) for row in text for one in row)
-    # As large as the longest text of a trace allows: so all are of one length.
-    even = np.array([[one.ljust(longest, _NO_WIDTH) for one in row] for row in text])
+    dark_text, light_text = two_inks(np.where(unknown, "", text).tolist(), light)
     common: dict[str, Any] = {"showscale": False, "xgap": 1, "ygap": 1}
     figure.add_heatmap(
         z=np.where(unknown, 0.0, np.nan),
@@ -139,18 +137,16 @@ def _add_cells(
         name="unknown",
         **common,
     )
-    for name, ink, shown in (
-        ("values", DARK_INK, ~light & ~unknown),
-        ("values, light ink", LIGHT_INK, light & ~unknown),
+    for name, words, ink, shown in (
+        ("values", dark_text, DARK_INK, ~light),
+        ("values, light ink", light_text, LIGHT_INK, light),
     ):
         figure.add_heatmap(
-            z=np.where(shown, values, np.nan),
+            z=np.where(shown & ~unknown, values, np.nan),
             zmin=ends[0],
             zmax=ends[1],
             colorscale=scale,
-            text=np.where(shown, even, _NO_WIDTH * longest),
-            texttemplate="%{text}",
-            textfont={"color": ink},
+            **written(words, ink),
             customdata=about,
             hovertemplate="%{customdata}<extra></extra>",
             hoverongaps=False,

@@ -139,11 +139,40 @@ def ink_on(colour: str) -> str:
     return DARK_INK if on_light >= on_dark else LIGHT_INK
 
 
+_NO_WIDTH = "\u200b"
+
+
 def light_inked(values: np.ndarray, low: float, high: float, scale: str) -> np.ndarray:
     """Where light ink reads better on the colours that a scale from low to high gives values."""
     places = np.clip((np.nan_to_num(values, nan=low) - low) / (high - low), 0, 1)
     colours = sample_colorscale(scale, places.ravel().tolist())
     return np.reshape([ink_on(colour) == LIGHT_INK for colour in colours], values.shape)
+
+
+def two_inks(
+    text: Sequence[Sequence[str]], light: np.ndarray
+) -> tuple[list[list[str]], list[list[str]]]:
+    """The texts of a heatmap's cells for a trace in dark and for one in light ink.
+
+    A heatmap has one colour of text, and counts the letters of markup when it chooses the size; so
+    there are two, whose longest texts are equally long.
+    """
+    longest = max((len(word) for row in text for word in row), default=0)
+    blank = _NO_WIDTH * longest
+    padded = [[word.ljust(longest, _NO_WIDTH) for word in row] for row in text]
+    dark_text, light_text = (
+        [
+            [word if pale == wanted else blank for word, pale in zip(row, inks, strict=True)]
+            for row, inks in zip(padded, light, strict=True)
+        ]
+        for wanted in (False, True)
+    )
+    return dark_text, light_text
+
+
+def written(text: Sequence[Sequence[str]], ink: str) -> dict[str, Any]:
+    """What makes a heatmap write the texts into its cells."""
+    return {"text": text, "texttemplate": "%{text}", "textfont": {"color": ink}}
 
 
 def kind_colours(kinds: Sequence[str]) -> dict[str, str]:

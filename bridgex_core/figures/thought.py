@@ -15,8 +15,17 @@ from ..errors import InputError
 from ..languages import Language
 from ..lens import Lens
 from ..text_language import NO_LETTERS, OTHER_SCRIPT, SCRIPTS, scripts_of
-from .matrices import two_inks, written
-from .theme import DARK_INK, LIGHT_INK, QUALITATIVE, axis, ink_on, new_figure, plain
+from .theme import (
+    DARK_INK,
+    LIGHT_INK,
+    QUALITATIVE,
+    axis,
+    ink_on,
+    new_figure,
+    plain,
+    two_inks,
+    written,
+)
 
 _FIRST_STRONG, _END = "\u2068", "\u2069"
 _NOTHING, _REST = "#B0B0B0", "#808080"

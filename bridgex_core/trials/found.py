@@ -12,6 +12,7 @@ from ..candidates import LocalBackend
 from ..decoding import Backend, Generated
 from ..evaluation import RANKINGS, accepted_candidates, ranks_of_gold
 from ..model_sources import ModelSource
+from ..models import load_quietly
 from ..text_language import NO_LETTERS, TextLanguage, language_of
 from ..xicl import Chain, Examples
 from .asked import AnyTrial, ItemTrial, Trial
@@ -26,13 +27,7 @@ def open_backend(source: ModelSource, dtype: str = "auto") -> LocalBackend:
 
     ``dtype`` is that of :func:`bridgex_core.models.load`, which also says what can go wrong.
     """
-    from transformers.utils import logging
-
-    from .. import models
-
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    return LocalBackend(models.load(source, dtype=dtype))
+    return LocalBackend(load_quietly(source, dtype))
 
 
 @dataclass(frozen=True)

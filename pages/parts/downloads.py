@@ -15,8 +15,13 @@ _FORMAT = "figure_format"
 
 def chart(figure: go.Figure, name: str, alt: str) -> None:
     """A figure, whose camera saves it in the format chosen."""
-    fmt = st.session_state.get(_FORMAT, "png")
-    st.plotly_chart(figure, key=name, config=figures.download_config(name, fmt), alt=alt)
+    config = figures.download_config(name, picture_format())
+    st.plotly_chart(figure, key=name, config=config, alt=alt)
+
+
+def picture_format() -> str:
+    """What the camera saves: png or svg."""
+    return st.session_state.get(_FORMAT, "png")
 
 
 def figure_html(figure: go.Figure, title: str, name: str, label: str = "Figure (HTML)") -> None:

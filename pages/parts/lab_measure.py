@@ -159,16 +159,7 @@ def _short(route: Route) -> str:
 
 def _show(scene: Scene, found: Measured, evaluation: Evaluation) -> None:
     """Picture, words, table, items."""
-    offered = lab_results.measures(evaluation)
-    chosen = st.segmented_control(
-        "Measured by",
-        list(offered),
-        default=next(iter(offered)),
-        required=True,
-        help=lab_results.MEASURE_HELP,
-        key="lab_measured_by",
-    )
-    measure, ranking = offered.get(chosen or "", next(iter(offered.values())))
+    measure, ranking = lab_results.choose_measure(evaluation, "lab_measured_by")
     pair = (state.get("source"), state.get("target"))
     table = lab_results.table(found.keys, evaluation, ranking, pair)
     st.markdown(in_words(bridged(table, measure), measure, scene.register))

@@ -45,6 +45,20 @@ def measures(evaluation: Evaluation) -> dict[str, tuple[str, str | None]]:
     return found
 
 
+def choose_measure(evaluation: Evaluation, key: str) -> tuple[str, str | None]:
+    """The reader's choice among these: a table's column, and the ranking."""
+    offered = measures(evaluation)
+    chosen = st.segmented_control(
+        "Measured by",
+        list(offered),
+        default=next(iter(offered)),
+        required=True,
+        help=MEASURE_HELP,
+        key=key,
+    )
+    return offered.get(chosen or "", next(iter(offered.values())))
+
+
 _RANK_TITLES = {
     "summed": "Rank",
     "per token": "Rank by token",

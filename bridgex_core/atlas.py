@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import combinations
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,12 +21,19 @@ from .evaluation import RouteResult
 from .languages import Language, Register
 from .lexicons import concept_words
 from .model_sources import ModelSource
-from .neuron_classes import Classes, LanguageNeurons, agreement
-from .neuron_files import import_files, save_import
-from .neurons import ActivationTable, require_known
+from .neuron_classes import (
+    AGNOSTIC,
+    Classes,
+    LanguageNeurons,
+    agreement,
+    classes_by_sets,
+    lape,
+)
+from .neuron_files import import_files, load_import, save_import
+from .neurons import ActivationTable, NeuronSets, require_known, top_neurons
 from .prompts import ChainTemplate, translation_prompt
 from .store import Store
-from .study import EVALUATIONS
+from .study import EVALUATIONS, is_plain
 
 REFERENCE = "eng_Latn"
 """The language that pitfalls are told against."""
@@ -144,6 +152,87 @@ def chain_prompts(
     return direct, translation_prompt([start, middle, end], asked[:2], known)
 
 
+SHARED = "shared"
+
+
+@dataclass(frozen=True)
+class NamedSets:
+    """Sets of neurons that can be changed, by name.
+
+    ``lape:CODE`` is a language's by LAPE, ``membership:CODE`` a language's most active ones,
+    ``shared`` those among the most active ones of every language, ``import:CODE:NAME`` a
+    language's in an import.
+
+    Attributes
+    ----------
+    store : where imports are.
+    table : totals of the languages that are compared.
+    top_share, filter_percentile, bar_percentile : of :func:`bridgex_core.neuron_classes.lape`; the
+        first is the size of the most active ones as well.
+    """
+
+    store: Store
+    table: ActivationTable
+    top_share: float = 0.01
+    filter_percentile: float = 0.95
+    bar_percentile: float = 0.95
+
+    @cached_property
+    def _lape(self) -> NeuronSets:
+        return lape(
+            self.table,
+            top_share=self.top_share,
+            filter_percentile=self.filter_percentile,
+            bar_percentile=self.bar_percentile,
+        ).sets
+
+    @cached_property
+    def _active(self) -> NeuronSets:
+        return top_neurons(self.table, top_rate=self.top_share)
+
+    @property
+    def alive(self) -> np.ndarray:
+        """bool (L, I), neurons that are active in some language: random sets are of these."""
+        return np.any(self.table.counts > 0, axis=0)
+
+    def mask(self, name: str) -> np.ndarray:
+        """bool (L, I), the neurons of a set.
+
+        Raises
+        ------
+        InputError
+            No such kind of set, language or import, or an import of a model of another shape.
+        """
+        kind, _, rest = name.partition(":")
+        if name == SHARED:
+            shared: np.ndarray = classes_by_sets(self._active).labels == AGNOSTIC
+            return shared
+        if kind == "import":
+            code, _, imported = rest.partition(":")
+            return self._imported(imported, code)
+        require_known(kind, ("lape", "membership"), "kind of set")
+        sets = self._lape if kind == "lape" else self._active
+        require_known(rest, sets.languages, "language")
+        return sets.masks[sets.languages.index(rest)]
+
+    def _imported(self, name: str, code: str) -> np.ndarray:
+        sets = load_import(self.store, name).result
+        if not isinstance(sets, NeuronSets):
+            raise InputError(f"The import '{name}' holds activation statistics, no neuron sets.")
+        if code not in sets.languages:
+            raise InputError(
+                f"The import '{name}' has no set of {code}, only of {', '.join(sets.languages)}."
+            )
+        mask = sets.masks[sets.languages.index(code)]
+        shape = (self.table.layers, self.table.width)
+        if mask.shape != shape:
+            raise InputError(
+                f"The import '{name}' is of a model with {mask.shape[0]} layers of "
+                f"{mask.shape[1]} neurons; this one has {shape[0]} of {shape[1]}."
+            )
+        return mask
+
+
 def keep_upload(
     store: Store,
     name: str,
@@ -244,8 +333,8 @@ def pitfalls(store: Store, model: ModelSource, register: Register) -> pd.DataFra
 
 def _judged(store: Store, model: ModelSource, register: Register) -> Iterator[_Judged]:
     for key, told in store.entries(EVALUATIONS):
-        ours = told.get("model") == model.fingerprint and told.get("task") == Bli.name
-        if not (ours and told.get("apart") and len(told["route"]) == 2):
+        ours = told.get("model") == model.fingerprint and is_plain(told)
+        if not (ours and len(told["route"]) == 2):
             continue
         task = Bli(
             told["source"],

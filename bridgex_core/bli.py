@@ -17,6 +17,8 @@ from .evaluation import RANKINGS, RouteResult, accepted_candidates, ranks_of_gol
 from .languages import Register
 from .languages import register as bundled_register
 from .lexicons import CLDR, Lexicon, WordPair, open_lexicon, split
+from .perturbations import identity as perturbed_identity
+from .perturbations import perturb, require_perturbation
 from .progress import Advances
 from .prompts import PAPER_TEMPLATE, ChainTemplate, wordless_prompt
 from .scoring import is_right
@@ -38,11 +40,13 @@ class Bli:
     source, target : FLORES codes.
     items : how many words at most.
     shots : demonstrations above each.
-    seed : of the choice of demonstrations.
+    seed : of the choice of demonstrations, and of the perturbation.
     lexicon : what :func:`bridgex_core.lexicons.open_lexicon` takes.
     template : how a chain is written down.
     apart : True takes the words that no probe and no demonstration ever holds: an evaluation. False
         takes words of the rest: what the model can do may then decide what is evaluated.
+    perturbation : what is done to the words before they are asked, one of
+        :data:`bridgex_core.perturbations.PERTURBATIONS`; empty for nothing.
     """
 
     source: str
@@ -53,10 +57,15 @@ class Bli:
     lexicon: str = CLDR
     template: ChainTemplate = PAPER_TEMPLATE
     apart: bool = True
+    perturbation: str = ""
     register: Register = field(default_factory=bundled_register, repr=False, compare=False)
 
     name = "bli"
     measure = "accuracy"
+
+    def __post_init__(self) -> None:
+        if self.perturbation:
+            require_perturbation(self.perturbation)
 
     @cached_property
     def _parts(self) -> tuple[Lexicon, tuple[WordPair, ...]]:
@@ -80,8 +89,40 @@ class Bli:
 
     @property
     def words(self) -> tuple[WordPair, ...]:
-        """What is asked."""
+        """What is asked, unperturbed."""
         return self._parts[1]
+
+    @cached_property
+    def asked(self) -> tuple[str, ...]:
+        """The words as the model reads them."""
+        if not self.perturbation:
+            return tuple(pair.word for pair in self.words)
+        others = self._distractors() if self.perturbation == "distractors" else []
+        return tuple(
+            perturb(
+                pair.word,
+                self.perturbation,
+                self.source,
+                seed=self.seed,
+                distractors=[word for word, answer in others if answer not in pair.answers],
+            )
+            for pair in self.words
+        )
+
+    @property
+    def changed(self) -> np.ndarray:
+        """Which words the perturbation changes, bool (N,)."""
+        pairs = zip(self.asked, self.words, strict=True)
+        return np.array([text != pair.word for text, pair in pairs])
+
+    def _distractors(self) -> list[tuple[str, str]]:
+        """Words with their answers that are not asked, and that would be demonstrated last."""
+        known = self.demonstrations(
+            Route.of(*(self.register[code] for code in (self.source, self.target)))
+        )
+        count = len(known.rows)
+        rows = known.chosen(count, self.seed)[max(self.shots, count // 2) :]
+        return [(row[0], row[-1]) for row in rows]
 
     def candidates_of(self, item: int) -> tuple[str, ...]:
         """The words that an item's gold word is ranked among: the first answers of 50 items.
@@ -118,10 +159,11 @@ class Bli:
             "shots": self.shots,
             "seed": self.seed,
             "template": asdict(self.template),
+            **perturbed_identity(self.perturbation, self.asked),
         }
 
     def labels(self) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
-        """The words, and what is accepted for each."""
+        """The words, unperturbed, and what is accepted for each."""
         gold = tuple((*pair.answers, *pair.keyword_answers) for pair in self.words)
         return tuple(pair.word for pair in self.words), gold
 
@@ -133,14 +175,14 @@ class Bli:
         self, backend: Backend, route: Route, *, progress: Advances | None = None
     ) -> RouteResult:
         """Every word along a route, judged."""
-        words, gold = self.labels()
+        gold = self.labels()[1]
         examples = self.examples(route)
         decoding = Decoding(stop=self.template.stops)
         chains = run(
             backend,
             route,
-            words,
-            examples=[examples] * len(words),
+            self.asked,
+            examples=[examples] * len(self.asked),
             template=self.template,
             decoding=decoding,
             progress=progress,
@@ -151,7 +193,7 @@ class Bli:
         if not backend.no_scores:
             ranks = self._ranks(backend, chains, examples, progress)
         elif progress is not None:
-            progress.advance(float(len(words)))  # what ranking would have taken
+            progress.advance(float(len(chains)))  # what ranking would have taken
         return RouteResult(route.codes, np.array(right, dtype=np.float64), answers, ranks)
 
     def _ranks(

@@ -7,18 +7,21 @@ else, so sessions that share a model never see each other's.
 
 from __future__ import annotations
 
+import hashlib
 import math
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass
-from functools import partial
-from typing import TYPE_CHECKING
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .errors import InputError
 from .neurons import ActivationTable, require_known
+from .progress import Progress
+from .store import Store, entry_key
 
 if TYPE_CHECKING:
     import torch
@@ -27,6 +30,8 @@ if TYPE_CHECKING:
     from .models import Model
 
 ACTIONS = ("zero", "scale", "replace")
+STRENGTHS = {"zero": 1.0, "scale": 2.0, "replace": 1.0}
+"""The strength of each action where none is given."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +81,21 @@ class Intervention:
     def size(self) -> int:
         """Number of neurons."""
         return int(self.neurons.sum())
+
+    def identity(self) -> dict[str, Any]:
+        """What results under it depend on, as JSON: equal for two that do the same to a model."""
+        layers, width = self.neurons.shape
+        mask = f"{layers} {width} ".encode() + np.packbits(self.neurons).tobytes()
+        values = None
+        if self.action == "replace" and self.values is not None:
+            put = self.values[self.neurons].astype("<f8").tobytes()
+            values = hashlib.sha256(put).hexdigest()
+        return {
+            "neurons": hashlib.sha256(mask).hexdigest(),
+            "action": self.action,
+            "strength": None if self.action == "zero" else float(self.strength),
+            "values": values,
+        }
 
 
 def mask_of(layers: Sequence[int], neurons: Sequence[int], shape: tuple[int, int]) -> np.ndarray:
@@ -182,3 +202,70 @@ def _change(
     return lambda output: output.index_copy(
         -1, index, torch.lerp(output.index_select(-1, index), values, intervention.strength)
     )
+
+
+def held(model: Model, intervention: Intervention | None) -> AbstractContextManager[None]:
+    """:func:`intervene`; without an intervention the model is as it is."""
+    return nullcontext() if intervention is None else intervene(model, intervention)
+
+
+# ---- Kept runs -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Run:
+    """A piece of work of a model, with neurons changed or without: an entry of the store.
+
+    Attributes
+    ----------
+    kind : of the entry.
+    what : in words, for the progress.
+    intervention : None for the model as it is.
+    about : everything else that the result depends on, as JSON.
+    """
+
+    kind: str
+    what: str
+    intervention: Intervention | None
+    about: Mapping[str, Any]
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """Everything that the result depends on."""
+        changed = None if self.intervention is None else self.intervention.identity()
+        return {**self.about, "intervention": changed}
+
+    @cached_property
+    def key(self) -> str:
+        """Where the store keeps it."""
+        return entry_key(self.kind, **self.identity)
+
+
+def keep_runs(
+    store: Store,
+    runs: Sequence[Run],
+    work: Callable[[Run], tuple[Mapping[str, np.ndarray], Mapping[str, Any]]],
+    progress: Progress,
+    size: float,
+) -> None:
+    """Do runs one after the other, each stored as soon as it is done, unless it is there by then.
+
+    Parameters
+    ----------
+    work : gives a run's tensors and what its manifest says beside its identity; it advances the
+        progress by ``size``, which is that of each run.
+
+    Raises
+    ------
+    Cancelled
+        By the progress; finished runs are kept.
+    """
+    for run in runs:
+        progress.advance(0.0, run.what)
+        waiting = f"{run.what}: waiting for another process that does it"
+        with store.alone(f"{run.kind}-{run.key}", partial(progress.advance, 0.0, waiting)):
+            if store.has(run.kind, run.key):
+                progress.skip(size)
+                continue
+            tensors, more = work(run)
+            store.save(run.kind, run.key, tensors, {**run.identity, **more})

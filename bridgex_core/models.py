@@ -202,13 +202,22 @@ def load_quietly(source: ModelSource, dtype: str = "auto", device: str | None = 
     return load(source, dtype=dtype, device=device)
 
 
+def resolve_dtype(dtype: str, source: ModelSource, device: str | None = None) -> str:
+    """``auto`` as what this machine is faster in; results are stored under the true format."""
+    if dtype != "auto":
+        return dtype
+    from . import machine
+
+    return machine.choose_dtype(machine.resolve_device(device), source.parameters)
+
+
 def load(source: ModelSource, *, dtype: str = "float32", device: str | None = None) -> Model:
     """Load a model that lies on disk.
 
     Parameters
     ----------
     source : what :func:`bridgex_core.model_sources.find_model` found; it must be prepared.
-    dtype : ``float32``, ``bfloat16``, or ``auto`` (see :func:`choose_dtype`).
+    dtype : ``float32``, ``bfloat16``, or ``auto`` (see :func:`resolve_dtype`).
     device : ``cpu``, ``cuda``, ``cuda:1`` …; the fastest that is there when left out.
 
     Raises
@@ -225,7 +234,7 @@ def load(source: ModelSource, *, dtype: str = "float32", device: str | None = No
     if source.path is None:
         raise InputError(f"{source.title} is not installed. {source.how_to_get}")
     place = machine.resolve_device(device)
-    name = machine.choose_dtype(place, source.parameters) if dtype == "auto" else dtype
+    name = resolve_dtype(dtype, source, device)
     if name not in DTYPES:
         raise InputError(f"The dtype '{dtype}' is unknown; choose one of {', '.join(DTYPES)}.")
     machine.require_memory(place, source.weight_bytes(name), f"loading {source.title} in {name}")

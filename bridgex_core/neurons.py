@@ -71,6 +71,14 @@ class ActivationTable:
         )
         return cls.of(even), cls.of(odd)
 
+    def statistics(self) -> dict[str, ActivationStats]:
+        """Each language's totals as statistics of one block: the inverse of :meth:`of`."""
+        sums = self.means * self.tokens[:, None, None]
+        return {
+            code: ActivationStats(self.counts[k : k + 1], sums[k : k + 1], self.tokens[k : k + 1])
+            for k, code in enumerate(self.languages)
+        }
+
     @property
     def probability(self) -> np.ndarray:
         """(K, L, I) activation probability."""

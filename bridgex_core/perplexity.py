@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -19,15 +18,19 @@ from .activations import (
     batches,
     run_body,
 )
+from .collection import Collection
 from .errors import InputError
-from .interventions import Intervention, intervene, random_control
+from .interventions import Intervention, Run, held, keep_runs, random_control
 from .lens import vocabulary_logits
-from .progress import Advances
+from .progress import Advances, Progress, Snapshot
+from .store import Store, software_versions
 
 if TYPE_CHECKING:
     import torch
 
     from .models import Model
+
+PERPLEXITIES = "perplexities"
 
 
 def perplexity(
@@ -135,23 +138,41 @@ def perplexity_matrix(
     InputError
         No text, no intervention, or a language without a token to predict.
     """
+    changes = _changes(interventions, alive, seed)
+    prepared = _Texts(model, texts, tokens)
+    values = [prepared.perplexity(model, progress, change) for _, change in changes]
+    return _assembled(interventions, tuple(texts), values, prepared.predicted)
+
+
+def _changes(
+    interventions: Mapping[str, Intervention], alive: np.ndarray | None, seed: int
+) -> list[tuple[str, Intervention | None]]:
+    """Every pass in words and as what is changed: none, then each set and its random control."""
     if not interventions:
         raise InputError("There is no set of neurons to change.")
-    prepared = _Texts(model, texts, tokens)
-    plain = prepared.perplexity(model, progress)
-    changed, control = [], []
-    for number, each in enumerate(interventions.values()):
+    found: list[tuple[str, Intervention | None]] = [("the model unchanged", None)]
+    for number, (name, each) in enumerate(interventions.items()):
         others = random_control(each.neurons, alive=alive, seed=seed + number)
-        changed.append(prepared.perplexity(model, progress, each))
-        control.append(prepared.perplexity(model, progress, replace(each, neurons=others)))
+        found.append((f"neurons of {name} changed", each))
+        found.append((f"a random set for {name} changed", replace(each, neurons=others)))
+    return found
+
+
+def _assembled(
+    interventions: Mapping[str, Intervention],
+    languages: tuple[str, ...],
+    values: Sequence[np.ndarray],
+    predicted: np.ndarray,
+) -> PerplexityChange:
+    """The matrix of the passes of `_changes`, each (C,)."""
     return PerplexityChange(
         sets=tuple(interventions),
-        languages=tuple(texts),
-        plain=plain,
-        changed=np.stack(changed),
-        control=np.stack(control),
+        languages=languages,
+        plain=values[0],
+        changed=np.stack(values[1::2]),
+        control=np.stack(values[2::2]),
         sizes=np.array([each.size for each in interventions.values()]),
-        tokens=prepared.predicted,
+        tokens=predicted,
     )
 
 
@@ -198,8 +219,7 @@ class _Texts:
         import torch
 
         total = np.zeros(len(self.predicted))
-        changed = nullcontext() if intervention is None else intervene(model, intervention)
-        with torch.inference_mode(), changed:
+        with torch.inference_mode(), held(model, intervention):
             for batch in self.batches:
                 loss = _row_losses(model, batch)
                 np.add.at(total, self.owner[batch.blocks], loss)
@@ -234,3 +254,100 @@ def _token_losses(model: Model, states: torch.Tensor, tokens: torch.Tensor) -> t
         found = logits.gather(1, place.clamp(0, logits.shape[1] - 1)[:, None])[:, 0]
         own = torch.where(inside, found.double(), own)
     return total - own
+
+
+# ---- Kept ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class PerplexityPlan:
+    """A matrix of perplexities that is kept pass by pass; see :func:`perplexity_matrix`.
+
+    Attributes
+    ----------
+    collection : the model, its number format and the corpus.
+    languages : FLORES codes, whose texts are read.
+    interventions, tokens, alive, seed : as there.
+    """
+
+    collection: Collection
+    languages: tuple[str, ...]
+    interventions: Mapping[str, Intervention]
+    tokens: int | None = None
+    alive: np.ndarray | None = None
+    seed: int = 0
+
+    def runs(self) -> list[Run]:
+        """Every pass; that of the unchanged model is the same for all interventions.
+
+        Raises
+        ------
+        InputError
+            No language or one without text, or no intervention.
+        """
+        source = self.collection.source
+        about = {
+            "model": source.fingerprint,
+            "tokenizer": source.tokenizer_fingerprint,
+            # Texts are read together, in batches: what is beside a text may change its last digits.
+            "texts": [self.collection.corpus.text(code).digest for code in self.languages],
+            "tokens": self.tokens,
+            "settings": {"dtype": self.collection.dtype, "block_tokens": BLOCK_TOKENS},
+        }
+        changes = _changes(self.interventions, self.alive, self.seed)
+        return [Run(PERPLEXITIES, f"perplexity, {what}", each, about) for what, each in changes]
+
+
+def collect_perplexity(
+    store: Store,
+    plan: PerplexityPlan,
+    load: Callable[[], Model],
+    *,
+    report: Callable[[Snapshot], None] | None = None,
+    cancelled: Callable[[], bool] | None = None,
+) -> None:
+    """Run the passes of a plan that the store lacks; every one is kept as soon as it is done.
+
+    Parameters
+    ----------
+    load : gives the model; called only if something is missing.
+
+    Raises
+    ------
+    InputError
+        What :func:`perplexity_matrix` raises, a full disk.
+    Cancelled
+        ``cancelled`` answered True; finished passes are kept.
+    """
+    todo = [run for run in plan.runs() if not store.has(PERPLEXITIES, run.key)]
+    if not todo:
+        return
+    model, corpus = load(), plan.collection.corpus
+    blocks = {code: corpus.text(code).blocks for code in plan.languages}
+    texts = _Texts(model, blocks, plan.tokens)
+    size = float(texts.predicted.sum())
+    progress = Progress(size * len(todo), report, cancelled)
+
+    def work(run: Run) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        values = texts.perplexity(model, progress, run.intervention)
+        return {"perplexity": values, "tokens": texts.predicted}, {
+            "languages": list(plan.languages),
+            "model_name": plan.collection.source.name,
+            "corpus": corpus.name,
+            "device": str(model.device),
+            "versions": software_versions(),
+        }
+
+    keep_runs(store, todo, work, progress, size)
+
+
+def stored_perplexity(store: Store, plan: PerplexityPlan) -> PerplexityChange | None:
+    """The matrix of a plan; None unless all of its passes are stored."""
+    found = []
+    for run in plan.runs():
+        entry = store.load(PERPLEXITIES, run.key)
+        if entry is None:
+            return None
+        found.append(entry.tensors)
+    values = [tensors["perplexity"] for tensors in found]
+    return _assembled(plan.interventions, plan.languages, values, found[0]["tokens"])

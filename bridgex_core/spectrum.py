@@ -5,7 +5,7 @@ Everything is a few matrix products over the sets' masks, linear in the number o
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -18,7 +18,10 @@ from .neurons import ActivationTable, NeuronSets, layer_band, require_known, top
 from .similarity import ClusterTree, cluster, spearman, spearman_brown
 
 METRICS = ("jaccard", "overlap", "count", "activation", "centred")
+SET_METRICS = METRICS[:3]
+"""Those that need the neuron sets alone."""
 ORDERINGS = ("clustering", "family", "alphabet")
+_TOO_FEW = "A spectrum compares languages: choose at least two."
 RATES = (0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1)
 
 
@@ -112,13 +115,51 @@ def spectrum(
     """
     require_known(settings.metric, METRICS, "metric")
     if len(table.languages) < 2:
-        raise InputError("A spectrum compares languages: choose at least two.")
-    layers = layer_band(table.layers, settings.band)
-    within = slice(layers.start, layers.stop)
+        raise InputError(_TOO_FEW)
     kept = list(range(len(table.languages)) if rows is None else rows)
-    sets = select(table, settings, kept)
-    probability = table.probability[:, within].reshape(len(table.languages), -1)
-    masks = sets.masks[:, within].reshape(len(kept), -1).astype(np.float64)
+    probability = table.probability[:, _within(table.layers, settings)]
+    return _matrix(
+        select(table, settings, kept),
+        settings,
+        probability.reshape(len(table.languages), -1),
+        kept,
+    )
+
+
+def spectrum_of_sets(sets: NeuronSets, settings: SpectrumSettings = PAPER) -> OverlapMatrix:
+    """The same of neuron sets that are given, such as imported ones.
+
+    Of the settings only ``metric``, one of :data:`SET_METRICS`, and ``band`` count.
+
+    Raises
+    ------
+    InputError
+        Fewer than two languages, a metric that needs activation statistics, a band out of range.
+    """
+    require_known(settings.metric, METRICS, "metric")
+    if settings.metric not in SET_METRICS:
+        raise InputError(
+            f"The metric '{settings.metric}' needs activation statistics, and neuron sets have "
+            f"none: choose one of {', '.join(SET_METRICS)}."
+        )
+    if len(sets.languages) < 2:
+        raise InputError(_TOO_FEW)
+    return _matrix(sets, settings, np.empty((0, 0)), ())
+
+
+def _within(depth: int, settings: SpectrumSettings) -> slice:
+    layers = layer_band(depth, settings.band)
+    return slice(layers.start, layers.stop)
+
+
+def _matrix(
+    sets: NeuronSets, settings: SpectrumSettings, probability: np.ndarray, kept: Sequence[int]
+) -> OverlapMatrix:
+    """``probability`` is that of all languages in the neurons within the layers, ``kept`` says
+    which of them the sets are of."""
+    depth = sets.masks.shape[1]
+    within = sets.masks[:, _within(depth, settings)]
+    masks = within.reshape(len(sets.languages), -1).astype(np.float64)
     shared = masks @ masks.T
     return OverlapMatrix(
         languages=sets.languages,
@@ -126,7 +167,7 @@ def spectrum(
         shared=np.rint(shared).astype(np.int64),
         sizes=np.rint(np.diag(shared)).astype(np.int64),
         settings=settings,
-        layers=layers,
+        layers=layer_band(depth, settings.band),
     )
 
 
@@ -267,122 +308,3 @@ def order_languages(
         return Ordering(tree.order, tree)
     names = [(lang.family if by == "family" else "", lang.name.casefold()) for lang in languages]
     return Ordering(tuple(sorted(range(len(names)), key=names.__getitem__)))
-
-
-@dataclass(frozen=True)
-class Pair:
-    """What two languages share.
-
-    Attributes
-    ----------
-    a, b : FLORES codes.
-    layers : the layers covered.
-    shared, only_a, only_b : int64, neurons by layer.
-    strongest : the shared neurons, the most probable in both first: ``layer``, ``neuron``,
-        ``probability_a``, ``probability_b``, ``mean_a``, ``mean_b``.
-    value, low, high : the metric and its 95 % interval; NaN where the text has too few blocks.
-    """
-
-    a: str
-    b: str
-    layers: range
-    shared: np.ndarray
-    only_a: np.ndarray
-    only_b: np.ndarray
-    strongest: pd.DataFrame
-    value: float
-    low: float
-    high: float
-
-
-def pair(stats: Mapping[str, ActivationStats], settings: SpectrumSettings, a: str, b: str) -> Pair:
-    """Everything about one cell of a spectrum.
-
-    The interval is a delete-one jackknife over the blocks of the text, the same block being left
-    out of both languages (and, for ``distinctive`` and ``centred``, out of all).
-
-    Raises
-    ------
-    InputError
-        A language that is not in the spectrum, or the same one twice.
-    """
-    for code in (a, b):
-        if code not in stats:
-            raise InputError(f"{code} is not among the languages of this spectrum.")
-    if a == b:
-        raise InputError("A pair needs two different languages.")
-    table = ActivationTable.of(stats)
-    cell = (table.languages.index(a), table.languages.index(b))
-    matrix = spectrum(table, settings, rows=cell)
-    within = slice(matrix.layers.start, matrix.layers.stop)
-    in_a, in_b = select(table, settings, cell).masks[:, within]
-    value = float(matrix.values[0, 1])
-    low, high = _jackknife(stats, settings, cell, value)
-    return Pair(
-        a=a,
-        b=b,
-        layers=matrix.layers,
-        shared=(in_a & in_b).sum(1),
-        only_a=(in_a & ~in_b).sum(1),
-        only_b=(in_b & ~in_a).sum(1),
-        strongest=_strongest(table, cell, in_a & in_b, matrix.layers.start),
-        value=value,
-        low=low,
-        high=high,
-    )
-
-
-def _strongest(
-    table: ActivationTable, rows: tuple[int, int], shared: np.ndarray, first_layer: int
-) -> pd.DataFrame:
-    layer, neuron = np.nonzero(shared)
-    layer = layer + first_layer
-    pa, pb = (table.counts[k, layer, neuron] / table.tokens[k] for k in rows)
-    ma, mb = (table.means[k, layer, neuron] for k in rows)
-    columns = {
-        "layer": layer,
-        "neuron": neuron,
-        "probability_a": pa,
-        "probability_b": pb,
-        "mean_a": ma,
-        "mean_b": mb,
-    }
-    order = np.lexsort((neuron, layer, -np.minimum(ma, mb), -np.minimum(pa, pb)))
-    return pd.DataFrame(columns).iloc[order].reset_index(drop=True)
-
-
-def _jackknife(
-    stats: Mapping[str, ActivationStats],
-    settings: SpectrumSettings,
-    cell: tuple[int, int],
-    value: float,
-) -> tuple[float, float]:
-    blocks = min(s.blocks for s in stats.values())
-    if blocks < 4:
-        return (float("nan"), float("nan"))
-    folded = {code: s.fold(blocks) for code, s in stats.items()}  # the same articles together
-    left_out = np.array(
-        [
-            spectrum(table, settings, rows=cell).values[0, 1]
-            for table in _leaving_out_each_block(folded, blocks)
-        ]
-    )
-    spread = np.square(left_out - left_out.mean()).sum() * (blocks - 1) / blocks
-    half = 1.959964 * float(np.sqrt(spread))
-    return (value - half, value + half)
-
-
-def _leaving_out_each_block(
-    stats: Mapping[str, ActivationStats], blocks: int
-) -> Iterator[ActivationTable]:
-    counts = np.stack([s.positive_counts.sum(0) for s in stats.values()])
-    sums = np.stack([s.sums.sum(0) for s in stats.values()])
-    tokens = np.array([s.tokens for s in stats.values()])
-    for block in range(blocks):
-        left = tokens - [s.token_counts[block] for s in stats.values()]
-        yield ActivationTable(
-            tuple(stats),
-            counts - np.stack([s.positive_counts[block] for s in stats.values()]),
-            (sums - np.stack([s.sums[block] for s in stats.values()])) / left[:, None, None],
-            left,
-        )

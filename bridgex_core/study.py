@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import pandas as pd
@@ -82,6 +82,17 @@ class Evaluations:
         others = [name for name in ("bfloat16", "float32") if name != dtype]
         identities = [model_identity(source, name) for name in (dtype, *others)]
         return cls(store, tuple(identities), source.name)
+
+    def uniform(self, work: Sequence[tuple[Task, Route]]) -> Evaluations:
+        """The same of one identity alone, that which has most of some work.
+
+        For results that are compared item by item: number formats must not differ between them.
+        """
+        held = [
+            sum(self.store.has(EVALUATIONS, self.key(task, route, number)) for task, route in work)
+            for number in range(len(self.identities))
+        ]
+        return replace(self, identities=(self.identities[held.index(max(held))],))
 
     def key(self, task: Task, route: Route, identity: int = 0) -> str:
         """Where the store keeps a task's result along a route."""
@@ -233,8 +244,14 @@ class Study:
         return {pair: result for pair, result in found.items() if result is not None}
 
 
+def is_plain(manifest: Mapping[str, Any]) -> bool:
+    """Whether an evaluation is one of words kept apart, as the lexicon has them."""
+    of_words = manifest.get("task") == Bli.name and bool(manifest.get("apart"))
+    return of_words and "perturbation" not in manifest
+
+
 def measured(store: Store, source: ModelSource) -> pd.DataFrame:
-    """What is kept of a model's evaluations of words, one row a pair and bridge.
+    """What is kept of a model's evaluations of unperturbed words, one row a pair and bridge.
 
     Columns: ``source``, ``target``, ``bridge`` ('' for direct), ``items``, ``accuracy``, ``mrr``
     (ranks by log-probability, summed), ``mrr_calibrated``; the mean over several evaluations.
@@ -242,7 +259,7 @@ def measured(store: Store, source: ModelSource) -> pd.DataFrame:
     rows = []
     for key, manifest in store.entries(EVALUATIONS):
         ours = manifest.get("model") == source.fingerprint
-        if not (ours and manifest.get("task") == Bli.name and manifest.get("apart")):
+        if not (ours and is_plain(manifest)):
             continue
         entry = store.load(EVALUATIONS, key)
         if entry is not None:

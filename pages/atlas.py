@@ -7,10 +7,12 @@ import streamlit as st
 from pages.parts import (
     atlas_alignment,
     atlas_classes,
+    atlas_detection,
     atlas_files,
     atlas_interventions,
     atlas_neuron,
     atlas_pitfalls,
+    atlas_robustness,
     atlas_thought,
     compute,
     frame,
@@ -27,10 +29,12 @@ _DRAW = {
     "thought": atlas_thought.draw,
     "alignment": atlas_alignment.draw,
     "interventions": atlas_interventions.draw,
+    "detection": atlas_detection.draw,
     "pitfalls": atlas_pitfalls.draw,
+    "robustness": atlas_robustness.draw,
     "files": atlas_files.draw,
 }
-_WITHOUT_STATISTICS = ("thought", "files")
+_WITHOUT_STATISTICS = ("thought", "robustness", "files")
 
 
 def main(scene: Scene) -> None:

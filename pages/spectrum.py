@@ -13,6 +13,7 @@ from pages.parts import (
     controls,
     downloads,
     frame,
+    imported,
     pair,
     results,
     state,
@@ -26,11 +27,16 @@ from pages.parts.results import Scene, Statistics
 
 def main(scene: Scene) -> None:
     """The whole page."""
+    if name := imported.chosen():
+        st.fragment(told(_spectrum))(scene, results.imported(scene, name))
+        _next_step()
+        return
     with st.spinner("Reading the stored statistics …"):
         stats = results.statistics(scene)  # first: what is damaged is set aside, then missing
     offer = compute.draw(scene)
     if len(stats.languages) < 2:
         _question()
+        imported.choose(scene)
         st.info(_too_few(scene), icon=":material/info:")
     else:
         st.fragment(told(_spectrum))(scene, stats)
@@ -57,7 +63,6 @@ def _spectrum(scene: Scene, stats: Statistics) -> None:
     """Controls and everything that follows from them; reruns alone when one is changed."""
     pair.settle(stats.languages)
     state.publish()
-    depth = results.table(stats).layers
     with st.container(horizontal=True, horizontal_alignment="distribute"):
         _question()
         st.segmented_control(
@@ -68,12 +73,12 @@ def _spectrum(scene: Scene, stats: Statistics) -> None:
             label_visibility="collapsed",
             **state.widget("view"),
         )
-    controls.draw(depth)
-    settings = state.settings()
+    imported.choose(scene)
+    settings = controls.draw(results.depth(stats), sets_alone=stats.sets is not None)
     matrix = results.matrix(stats, settings)
     drawn = _VIEWS[state.get("view")](scene, stats, settings, downloads.picture_format())
     st.caption(_measured(scene, stats, matrix))
-    _downloads(scene, matrix, drawn)
+    _downloads(stats.imported or scene.collection.source.title, matrix, drawn)
     pair.draw(scene, stats, settings)
     trust.draw(scene, stats, settings)
 
@@ -86,7 +91,7 @@ def _heatmap(scene: Scene, stats: Statistics, settings: SpectrumSettings, fmt: s
         ordered,
         scene.named(ordered.languages),
         tree=ordering.tree,
-        marked=results.hardly_known(scene, stats.languages),
+        marked=() if stats.imported else results.hardly_known(scene, stats.languages),
         selected=state.get("pair"),
     )
     st.plotly_chart(
@@ -111,22 +116,31 @@ _VIEWS = {
 
 def _measured(scene: Scene, stats: Statistics, matrix: OverlapMatrix) -> str:
     """What the numbers are of."""
+    layers = words.layers_phrase(matrix.layers, results.depth(stats))
+    if stats.sets is not None:
+        sizes = words.span(matrix.sizes.tolist())
+        metric = figures.METRIC_TITLES[matrix.settings.metric]
+        return f"{metric} of sets of {sizes} neurons, in {layers} of {imported.about(stats)}"
     table, collection = results.table(stats), scene.collection
     settings, tokens = matrix.settings, table.tokens
+    what = (
+        f"{words.measured(settings)} ({words.percent(settings.top_rate)} of "
+        f"{table.layers * table.width:,}), in {layers} of "
+    )
+    read = f"{tokens.min():,} to {tokens.max():,} tokens a language."
+    if stats.imported:
+        return f"{what}{imported.about(stats)} {read}"
     blocks = len(collection.corpus.text(stats.languages[0]).blocks)
     unit = collection.corpus.unit
     length = f"{blocks} {unit}" if unit == "articles" else f"{blocks} blocks of {unit}"
     return (
-        f"{words.measured(settings)} ({words.percent(settings.top_rate)} of "
-        f"{table.layers * table.width:,}), in {words.layers_phrase(matrix.layers, table.layers)} "
-        f"of {words.plain(collection.source.title)} in {collection.dtype}. Text: "
-        f"{words.plain(collection.corpus.title)}, {length}, {tokens.min():,} to "
-        f"{tokens.max():,} tokens a language."
+        f"{what}{words.plain(collection.source.title)} in {collection.dtype}. Text: "
+        f"{words.plain(collection.corpus.title)}, {length}, {read}"
     )
 
 
-def _downloads(scene: Scene, matrix: OverlapMatrix, drawn: Drawn) -> None:
-    title = f"{figures.METRIC_TITLES[matrix.settings.metric]}, {scene.collection.source.title}"
+def _downloads(origin: str, matrix: OverlapMatrix, drawn: Drawn) -> None:
+    title = f"{figures.METRIC_TITLES[matrix.settings.metric]}, {origin}"
     name = f"{state.get('view')}-{matrix.settings.metric}"
     with st.container(horizontal=True, vertical_alignment="center"):
         st.download_button(

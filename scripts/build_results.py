@@ -9,7 +9,8 @@ bridgex_core/data/results:
 - the study: word translation for 15 pairs, directly and through the paper's bridges;
 - what the rankers of bridges say of these pairs, and the competence it rests on;
 - the probe of the pair that the page on bridges opens with;
-- the HSIC similarity of the study languages.
+- the HSIC similarity of the study languages;
+- the impact of every neuron for each of them.
 
     python scripts/build_results.py
 """
@@ -38,6 +39,7 @@ from bridgex_core.concepts import (
     stored_concepts,
 )
 from bridgex_core.corpora import udhr
+from bridgex_core.detection import IMPACTS, collect_impacts
 from bridgex_core.evidence import SCORES, Candidates, keep_scores
 from bridgex_core.languages import STUDY_LANGUAGES, register
 from bridgex_core.machine import choose_dtype, resolve_device
@@ -90,6 +92,7 @@ def compute() -> None:
         one = candidates(pair)
         one.complete(["hsic", "competence"], model, report=report)
         keep_scores(one, one.scores())
+    collect_impacts(store, model("float32"), collection, STUDY_LANGUAGES, report=report)
     concepts = ConceptProbe(collection.source)
     record_concepts(store, model("float32"), concepts, STUDY_LANGUAGES, report=report)
     sets = select(stored_table(store, collection, STUDY_LANGUAGES), PAPER)
@@ -109,7 +112,7 @@ def keep(bundle: Store, kind: str, entry: Entry | None, **more: object) -> None:
 
 
 def ship_statistics(bundle: Store) -> None:
-    """Statistics folded, the states of every article, and fluency."""
+    """Statistics folded, the states of every article, fluency, and impacts."""
     for code in STUDY_LANGUAGES:
         text = collection.corpus.text(code)
         entry = store.load(STATISTICS, collection.key(STATISTICS, text))
@@ -125,7 +128,8 @@ def ship_statistics(bundle: Store) -> None:
         )
         states = SentenceStates.of(stats).tensors()
         bundle.save(NEURON_STATES, collection.key(NEURON_STATES, text), states, manifest)
-        keep(bundle, FLUENCY, store.load(FLUENCY, collection.key(FLUENCY, text)))
+        for kind in (FLUENCY, IMPACTS):
+            keep(bundle, kind, store.load(kind, collection.key(kind, text)))
 
 
 def ship_study(bundle: Store) -> None:
@@ -151,7 +155,7 @@ def main() -> None:
     bundle = Store(RESULTS)
     ship_statistics(bundle)
     ship_study(bundle)
-    kinds = (STATISTICS, NEURON_STATES, FLUENCY, EVALUATIONS, SCORES, SIMILARITY, PROBES)
+    kinds = (STATISTICS, NEURON_STATES, FLUENCY, IMPACTS, EVALUATIONS, SCORES, SIMILARITY, PROBES)
     for folder in RESULTS.iterdir():
         if folder.name not in kinds:
             shutil.rmtree(folder)

@@ -5,14 +5,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bridgex_core.atlas import chain_prompts, keep_upload, method_agreement, most_specific, pitfalls
+from bridgex_core.atlas import (
+    NamedSets,
+    chain_prompts,
+    keep_upload,
+    method_agreement,
+    most_specific,
+    pitfalls,
+)
 from bridgex_core.bli import Bli
 from bridgex_core.errors import InputError
 from bridgex_core.evaluation import RouteResult
 from bridgex_core.languages import register
 from bridgex_core.model_sources import ModelSource
 from bridgex_core.neuron_classes import CLASSES, Classes, lape
-from bridgex_core.neuron_files import export_sets, load_import
+from bridgex_core.neuron_files import Import, export_sets, load_import, save_import
 from bridgex_core.neurons import ActivationTable, top_neurons
 from bridgex_core.store import Store
 from bridgex_core.study import Evaluations
@@ -165,3 +172,35 @@ def test_pitfalls_compare_like_with_like(store: Store) -> None:
     assert np.isnan(row.share_lost)
     other = ModelSource.in_memory("another", 4, 60)
     assert other.fingerprint == SOURCE.fingerprint or not len(pitfalls(store, other, REGISTER))
+
+
+def test_sets_by_name(tmp_path: Path) -> None:
+    store, totals = Store(tmp_path), table()
+    sets = NamedSets(store, totals, 0.1)
+    active, specific = top_neurons(totals, top_rate=0.1), lape(totals, top_share=0.1)
+    keep_upload(store, "a: b", {"a.safetensors": export_sets(active, "safetensors")})
+    for k, code in enumerate(CODES):
+        assert (sets.mask(f"lape:{code}") == specific.masks[k]).all()
+        assert (sets.mask(f"membership:{code}") == active.masks[k]).all()
+        assert (sets.mask(f"import:{code}:a: b") == active.masks[k]).all()
+    assert (sets.mask("shared") == active.masks.all(0)).all()
+    assert (sets.alive == (totals.counts > 0).any(0)).all()
+    for name, told in (
+        ("mine:eng_Latn", "kind of set 'mine' is unknown"),
+        ("lape:fin_Latn", "language 'fin_Latn' is unknown"),
+        ("import:fin_Latn:a: b", "no set of fin_Latn, only of eng_Latn"),
+        ("import:eng_Latn:c", "No import is named 'c'"),
+    ):
+        with pytest.raises(InputError, match=told):
+            sets.mask(name)
+
+
+def test_imports_that_cannot_be_changed_in_this_model(tmp_path: Path) -> None:
+    store, totals = Store(tmp_path), table()
+    small = ActivationTable(CODES, totals.counts[..., :30], totals.means[..., :30], totals.tokens)
+    save_import(store, "small", Import(top_neurons(small, top_rate=0.1), ("a",), "0" * 64, ()))
+    save_import(store, "dumps", Import(totals, ("a",), "0" * 64, ()))
+    with pytest.raises(InputError, match="4 layers of 30 neurons; this one has 4 of 60"):
+        NamedSets(store, totals).mask("import:eng_Latn:small")
+    with pytest.raises(InputError, match="holds activation statistics"):
+        NamedSets(store, totals).mask("import:eng_Latn:dumps")

@@ -33,8 +33,9 @@ from bridgex_core.figures.graphs import label_positions
 from bridgex_core.figures.heatmap import LEAST_SPAN, colour_range
 from bridgex_core.figures.theme import CLASS_COLOURS, ink_on, luminance, plain, short_number
 from bridgex_core.languages import STUDY_LANGUAGES, Language, register
+from bridgex_core.pairs import Pair
 from bridgex_core.similarity import MatrixCorrelation, cluster
-from bridgex_core.spectrum import METRICS, OverlapMatrix, Pair, SpectrumSettings
+from bridgex_core.spectrum import METRICS, OverlapMatrix, SpectrumSettings
 
 REGISTER = register()
 STUDY = [REGISTER[code] for code in STUDY_LANGUAGES]

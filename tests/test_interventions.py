@@ -1,5 +1,7 @@
 """Interventions against edited weights; that they end, nest, and stay in their own thread."""
 
+import hashlib
+import struct
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
@@ -201,3 +203,37 @@ def test_what_cannot_be_done():
         intervene(build("llama"), wrong),
     ):
         pass
+
+
+def test_identity_says_what_is_done_and_no_more():
+    mask, values = some(), np.random.default_rng(2).normal(size=SHAPE)
+    outside = np.where(mask, values, 7.0)
+    same = [
+        (Intervention(mask), Intervention(mask.copy(), "zero", 3.0, values)),
+        (Intervention(mask, "scale", 2), Intervention(mask, "scale", 2.0, values)),
+        (
+            Intervention(mask, "replace", 1.0, values),
+            Intervention(mask, "replace", 1.0, outside),
+        ),
+    ]
+    for a, b in same:
+        assert a.identity() == b.identity()
+    moved = values.copy()
+    moved[mask] += 1e-12
+    every = [
+        *(pair[0] for pair in same),
+        Intervention(some(1)),
+        Intervention(mask, "scale", 2.5),
+        Intervention(mask, "replace", 0.5, values),
+        Intervention(mask, "replace", 1.0, moved),
+        Intervention(mask.reshape(SHAPE[1], SHAPE[0])),  # the same bits
+    ]
+    told = [tuple(each.identity().values()) for each in every]
+    assert len(set(told)) == len(told)
+
+
+def test_identity_is_the_same_in_every_process():
+    mask = mask_of([0, 1], [2, 0], (2, 3))
+    found = Intervention(mask, "replace", 1.0, np.full((2, 3), 0.5)).identity()
+    assert found["neurons"] == hashlib.sha256(b"2 3 \x30").hexdigest()
+    assert found["values"] == hashlib.sha256(struct.pack("<2d", 0.5, 0.5)).hexdigest()

@@ -13,13 +13,14 @@ from bridgex_core.languages import register
 from bridgex_core.neurons import ActivationTable
 from bridgex_core.spectrum import (
     METRICS,
+    SET_METRICS,
     SpectrumSettings,
     order_languages,
-    pair,
     rate_agreement,
     saturation,
     select,
     spectrum,
+    spectrum_of_sets,
     split_half,
 )
 
@@ -144,52 +145,6 @@ def test_identical_languages_are_identical():
         )
 
 
-def test_pair_adds_up_and_lists_the_shared_neurons():
-    stats = random_stats(1)
-    wanted = SpectrumSettings(top_rate=0.2, band=(0.25, 1.0))
-    table = ActivationTable.of(stats)
-    matrix, found = spectrum(table, wanted), pair(stats, wanted, "fra_Latn", "swh_Latn")
-    assert list(found.layers) == [1, 2, 3]
-    assert found.shared.sum() == matrix.shared[2, 4] == len(found.strongest)
-    assert (found.shared + found.only_a).sum() == matrix.sizes[2]
-    assert (found.shared + found.only_b).sum() == matrix.sizes[4]
-    assert found.value == matrix.values[2, 4]
-    assert found.low < found.value < found.high
-    weakest = found.strongest[["probability_a", "probability_b"]].min(axis=1)
-    assert weakest.is_monotonic_decreasing
-    masks = select(table, wanted).masks
-    first = found.strongest.iloc[0]
-    layer, neuron = int(first.layer), int(first.neuron)
-    assert masks[2, layer, neuron]
-    assert masks[4, layer, neuron]
-    assert first.probability_a == table.probability[2, layer, neuron]
-    assert first.mean_b == table.means[4, layer, neuron]
-
-
-def test_pair_interval_is_the_textbook_jackknife():
-    stats = random_stats(2)
-    wanted = SpectrumSettings(top_rate=0.2)
-    found = pair(stats, wanted, "eng_Latn", "deu_Latn")
-    leave_one_out = []
-    for block in range(6):
-        keep = [b for b in range(6) if b != block]
-        part = {
-            code: ActivationStats(s.positive_counts[keep], s.sums[keep], s.token_counts[keep])
-            for code, s in stats.items()
-        }
-        leave_one_out.append(spectrum(ActivationTable.of(part), wanted).values[0, 1])
-    error = np.sqrt(5 / 6 * sum((v - np.mean(leave_one_out)) ** 2 for v in leave_one_out))
-    assert found.high - found.value == pytest.approx(1.959964 * error)
-
-
-def test_pair_of_one_language_or_a_stranger():
-    stats = random_stats(0)
-    with pytest.raises(InputError, match="two different"):
-        pair(stats, SpectrumSettings(), "eng_Latn", "eng_Latn")
-    with pytest.raises(InputError, match="jpn_Jpan is not among"):
-        pair(stats, SpectrumSettings(), "eng_Latn", "jpn_Jpan")
-
-
 def test_split_half_of_a_clear_picture_is_high_and_of_noise_is_not():
     clear = random_stats(4, blocks=8, layers=6, width=80)
     noise = {
@@ -220,6 +175,28 @@ def test_saturation_counts_neurons_that_are_always_active():
     assert frame.saturated.tolist() == [3, 0, 1]
     assert frame.set_size.tolist() == [2, 2, 2]
     assert frame.chosen_by_tie_break.tolist() == [2, 0, 1]
+
+
+@pytest.mark.parametrize("metric", SET_METRICS)
+@pytest.mark.parametrize("band", [(0.0, 1.0), (0.25, 0.75)])
+def test_a_spectrum_of_given_sets_is_that_of_their_statistics(metric, band):
+    table = ActivationTable.of(random_stats(6))
+    wanted = SpectrumSettings(metric, top_rate=0.2, band=band)
+    whole, given = spectrum(table, wanted), spectrum_of_sets(select(table, wanted), wanted)
+    np.testing.assert_array_equal(given.values, whole.values)
+    np.testing.assert_array_equal(given.shared, whole.shared)
+    np.testing.assert_array_equal(given.sizes, whole.sizes)
+    assert (given.languages, given.layers) == (whole.languages, whole.layers)
+
+
+def test_sets_alone_have_no_activation_similarity():
+    sets = select(ActivationTable.of(random_stats(6)), SpectrumSettings(top_rate=0.2))
+    for metric in ("activation", "centred"):
+        with pytest.raises(InputError, match="needs activation statistics.*jaccard"):
+            spectrum_of_sets(sets, SpectrumSettings(metric))
+    one = replace(sets, languages=sets.languages[:1], masks=sets.masks[:1])
+    with pytest.raises(InputError, match="at least two"):
+        spectrum_of_sets(one)
 
 
 def test_orderings():

@@ -115,6 +115,21 @@ def test_either_number_format_counts_and_the_asked_one_is_kept(store):
     assert not alone.has(task, route)
 
 
+def test_results_that_are_compared_are_of_one_number_format(store):
+    task = Toy()
+    work = [(task, route) for route in ROUTES]
+    either = Evaluations.of_model(store, SOURCE, "float32")
+    assert either.uniform(work).identities == either.identities[:1]
+    half = Evaluations.of_model(store, SOURCE, "bfloat16").uniform(work)
+    assert [one["dtype"] for one in half.identities] == ["bfloat16"]
+    half.run(work[:2], lambda: DictionaryBackend({}))
+    either.uniform(work[2:]).run(work[2:], lambda: DictionaryBackend({}))
+    assert either.evaluation([task], ROUTES) is not None
+    alone = either.uniform(work)
+    assert alone.identities == half.identities
+    assert alone.missing([task], ROUTES) == [work[2]]
+
+
 def test_the_study_that_ships():
     study = Study()
     assert len(study.pairs) == 15

@@ -5,7 +5,14 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 
-from bridgex_core.cli import atlas_files, atlas_model, atlas_statistics
+from bridgex_core.cli import (
+    atlas_alignment,
+    atlas_detection,
+    atlas_files,
+    atlas_interventions,
+    atlas_lens,
+    atlas_statistics,
+)
 from bridgex_core.cli.parser import add_common
 
 _Add = Callable[[argparse.ArgumentParser], None]
@@ -29,18 +36,28 @@ ANALYSES: dict[str, tuple[str, _Add, _Run]] = {
     ),
     "alignment": (
         "how alike parallel text looks inside the model, by layer",
-        atlas_statistics.add_alignment,
-        atlas_statistics.run_alignment,
+        atlas_alignment.add_alignment,
+        atlas_alignment.run_alignment,
     ),
     "lens": (
         "what each layer would say after a prompt, and in which script",
-        atlas_model.add_lens,
-        atlas_model.run_lens,
+        atlas_lens.add_lens,
+        atlas_lens.run_lens,
     ),
     "intervene": (
         "what changing languages' neurons does to the perplexity of every language",
-        atlas_model.add_intervene,
-        atlas_model.run_intervene,
+        atlas_interventions.add_intervene,
+        atlas_interventions.run_intervene,
+    ),
+    "translate": (
+        "how words are translated, and in which language, with neurons changed",
+        atlas_interventions.add_translate,
+        atlas_interventions.run_translate,
+    ),
+    "detection": (
+        "the neurons of highest impact, against the most active ones",
+        atlas_detection.add_detection,
+        atlas_detection.run_detection,
     ),
     "import": (
         "neuron sets or activation statistics from files, kept under a name",

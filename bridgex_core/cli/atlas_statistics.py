@@ -3,25 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from dataclasses import dataclass
 from typing import Any
 
-from bridgex_core.alignment import (
-    MEASURES,
-    AlignmentMatrix,
-    alignment_matrix,
-    collect_states,
-    neuron_states,
-    stored_states,
-)
-from bridgex_core.atlas import alignment_by_layer, method_agreement
+from bridgex_core.atlas import method_agreement
+from bridgex_core.cli.imports import add_imported, open_imported
 from bridgex_core.cli.output import count, decimal, print_json, print_table
 from bridgex_core.cli.parser import (
     add_corpus,
-    add_device,
     add_dtype,
-    add_layers,
     add_model,
 )
 from bridgex_core.cli.workspace import (
@@ -32,12 +22,10 @@ from bridgex_core.cli.workspace import (
     chosen_languages,
     collect_command,
     open_workspace,
-    stoppable,
 )
 from bridgex_core.collection import Collection, available, stored_statistics, stored_table
 from bridgex_core.depth_parts import depth_parts
 from bridgex_core.errors import InputError
-from bridgex_core.models import load_quietly
 from bridgex_core.neuron_classes import (
     Classes,
     LanguageNeurons,
@@ -46,8 +34,7 @@ from bridgex_core.neuron_classes import (
     classes_by_sharing,
     lape,
 )
-from bridgex_core.neurons import ActivationTable, NeuronSets, layer_band, top_neurons
-from bridgex_core.progress import terminal_reporter
+from bridgex_core.neurons import ActivationTable, NeuronSets, top_neurons
 
 METHODS = ("lape", "membership")
 """Ways to a set of neurons for each language: LAPE's, or the most active ones."""
@@ -159,12 +146,13 @@ def add_lape(parser: argparse.ArgumentParser) -> None:
     """The options of ``atlas lape``."""
     add_languages(parser, default=STUDY)
     add_lape_settings(parser)
+    add_imported(parser)
     add_statistics(parser)
 
 
 def run_lape(args: argparse.Namespace) -> None:
     """Print LAPE's classes and the languages' neurons."""
-    stored = open_stored(args)
+    stored = open_stored(args) if args.imported is None else open_imported(args)
     neurons = language_neurons(args, stored.table())
     found = classes_by_lape(neurons)
     if args.json:
@@ -305,89 +293,3 @@ def run_agreement(args: argparse.Namespace) -> None:
         ],
     )
     print(f"\n{count(len(stored.codes), 'language')}; {stored.sentence()}")
-
-
-# ---- Alignment ---------------------------------------------------------------------------------
-
-
-def add_alignment(parser: argparse.ArgumentParser) -> None:
-    """The options of ``atlas alignment``."""
-    add_languages(parser, default=STUDY)
-    parser.add_argument(
-        "--measure",
-        choices=MEASURES,
-        default=MEASURES[0],
-        help="compare neuron states, from stored statistics, or hidden states, which are recorded "
-        "first where they are not stored (default: %(default)s)",
-    )
-    add_layers(parser, (0.0, 1.0))
-    add_statistics(parser)
-    add_device(parser)
-
-
-def run_alignment(args: argparse.Namespace) -> None:
-    """Print the alignment of every two languages, all layers together, and by layer."""
-    stored = _open_states(args) if args.measure == "hidden" else open_stored(args)
-    found = _alignment(args, stored)
-    by_layer = alignment_by_layer(found)
-    if args.json:
-        print_json(
-            {
-                **stored.head(),
-                "measure": found.measure,
-                "languages": found.languages,
-                "layers": found.layers,
-                "values": found.values,
-                "pooled": found.pooled,
-                "blocks": found.blocks,
-                "chance": found.chance,
-                "by_layer": by_layer.to_dict("records"),
-            }
-        )
-        return
-    rows = zip(found.languages, found.pooled, strict=True)
-    print_table(
-        ("", *found.languages),
-        [(code, *(decimal(value).rjust(8) for value in row)) for code, row in rows],
-    )
-    print()
-    print_table(
-        ("layer", "mean", "by chance"),
-        [
-            (str(layer), decimal(mean), decimal(chance))
-            for layer, mean, chance in zip(
-                by_layer["layer"], by_layer["mean"], by_layer["chance"], strict=True
-            )
-        ],
-    )
-    what = {"states": "neuron states", "hidden": "hidden states"}[found.measure]
-    print(
-        f"\nShare of blocks aligned, {what}, layers {found.layers.start} to "
-        f"{found.layers.stop - 1} together; {stored.sentence()}"
-    )
-
-
-def _open_states(args: argparse.Namespace) -> Stored:
-    """The languages whose hidden states are asked for, which need no statistics."""
-    workspace = open_workspace(args)
-    codes = tuple(language.code for language in chosen_languages(args, workspace.register))
-    if len(codes) < 2:
-        raise InputError("Alignment compares languages: name at least two.")
-    if workspace.source.layers:
-        layer_band(workspace.source.layers, args.layers)
-    dtype = asked_dtype(args, workspace.source)
-    return Stored(workspace, workspace.working_collection(dtype, codes, args.device), codes)
-
-
-def _alignment(args: argparse.Namespace, stored: Stored) -> AlignmentMatrix:
-    store, collection, codes = stored.workspace.store, stored.collection, stored.codes
-    if args.measure == "states":
-        states = neuron_states(store, collection, codes)
-        return alignment_matrix(states, args.measure, args.layers)
-    if len(stored_states(store, collection, codes)) < len(codes):
-        model = load_quietly(collection.source, collection.dtype, args.device)
-        report = terminal_reporter(sys.stderr)
-        with stoppable():
-            collect_states(store, model, collection, codes, report=report)
-    states = stored_states(store, collection, codes)
-    return alignment_matrix(states, args.measure, args.layers)

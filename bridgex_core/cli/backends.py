@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 from bridgex_core.candidates import LocalBackend
 from bridgex_core.cli.parser import Arguments, add_device, add_model
-from bridgex_core.cli.workspace import Report, resolve_dtype, stoppable
+from bridgex_core.cli.workspace import Report, stoppable
 from bridgex_core.endpoints import Endpoint, connect
 from bridgex_core.errors import InputError
 from bridgex_core.model_sources import ModelSource, find_model
-from bridgex_core.models import DTYPES, load_quietly
+from bridgex_core.models import DTYPES, load_quietly, resolve_dtype
 from bridgex_core.store import Store
 from bridgex_core.study import Evaluations, Task, model_identity
+from bridgex_core.text_files import read_text
 from bridgex_core.xicl import Route
 
 _AUTO = "auto"
@@ -22,7 +24,7 @@ _FIXED = "float32"  # stands for either format while nothing has to be computed
 
 
 def add_backend(parser: Arguments) -> None:
-    """--model, --dtype, --device, --server and --server-model."""
+    """--model, --dtype, --device, --server, --server-model and --server-key."""
     add_model(parser)
     parser.add_argument(
         "--dtype",
@@ -42,6 +44,13 @@ def add_backend(parser: Arguments) -> None:
         metavar="NAME",
         help="which of the server's models (default: the only one)",
     )
+    parser.add_argument(
+        "--server-key",
+        type=Path,
+        metavar="FILE",
+        help="a text file with the server's key; no option takes the key itself, which everyone on "
+        "this machine could then read",
+    )
 
 
 def choose_backend(args: argparse.Namespace, store: Store) -> ModelSource | Endpoint:
@@ -56,9 +65,11 @@ def choose_backend(args: argparse.Namespace, store: Store) -> ModelSource | Endp
         for option in ("model", "device"):
             if getattr(args, option):
                 raise InputError(f"--{option} is for a model of this machine: leave out --server.")
-        return connect(args.server, args.server_model)
-    if args.server_model:
-        raise InputError("--server-model names a model of a server: give --server too.")
+        key = read_text(args.server_key).strip() if args.server_key else None
+        return connect(args.server, args.server_model, api_key=key)
+    for option in ("server_model", "server_key"):
+        if getattr(args, option):
+            raise InputError(f"--{option.replace('_', '-')} is of a server: give --server too.")
     source = find_model(args.model, store.root)
     if not source.fingerprint:
         raise InputError(f"The model {source.title} is not on this machine. {source.how_to_get}")
@@ -106,6 +117,16 @@ class Results:
             return Evaluations.of_model(self.store, self.chosen, _FIXED)
         identity = model_identity(self.chosen, self.args.dtype)
         return Evaluations(self.store, (identity,), self.chosen.name)
+
+    def uniform(self, work: Sequence[tuple[Task, Route]]) -> Results:
+        """The same in one number format: the one that most of some work is kept in, else the
+        machine's faster one."""
+        if isinstance(self.chosen, Endpoint) or self.args.dtype != _AUTO:
+            return self
+        faster = resolve_dtype(_AUTO, self.chosen, self.args.device)
+        kept = Evaluations.of_model(self.store, self.chosen, faster).uniform(work)
+        args = argparse.Namespace(**{**vars(self.args), "dtype": kept.identities[0]["dtype"]})
+        return replace(self, args=args)
 
     def complete(
         self,

@@ -18,11 +18,10 @@ from bridgex_core.cli.workspace import (
     open_workspace,
     reporting,
     require_installed,
-    resolve_dtype,
     stoppable,
 )
 from bridgex_core.collection import STATISTICS, Collection, collect_languages, missing, plan
-from bridgex_core.models import load_quietly
+from bridgex_core.models import load_quietly, resolve_dtype
 from bridgex_core.store import Store, open_store
 
 

@@ -13,12 +13,14 @@ from bridgex_core.bli import Bli
 from bridgex_core.cli.backends import Results, add_backend, choose_backend
 from bridgex_core.cli.output import count, decimal, print_json, print_table
 from bridgex_core.cli.parser import Arguments, add_common, add_job, whole_number
+from bridgex_core.cli.robustness import add_perturb, print_drops, robustness
 from bridgex_core.cli.workspace import reporting
 from bridgex_core.errors import InputError
 from bridgex_core.evaluation import RANKINGS, Evaluation
 from bridgex_core.languages import Language, Register
 from bridgex_core.lexicons import CLDR
 from bridgex_core.prompts import ChainTemplate
+from bridgex_core.robustness import Perturbed
 from bridgex_core.store import open_store
 from bridgex_core.study import BRIDGES
 from bridgex_core.tasks import (
@@ -75,6 +77,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "file with a text for every step",
     )
     add_ranking(parser)
+    add_perturb(parser)
     add_backend(parser)
     add_job(parser)
     add_common(parser)
@@ -128,13 +131,21 @@ def run(args: argparse.Namespace) -> None:
         work = [(task, route) for route in routes for task in tasks]
         for task, route in work:
             require_route(task, route)
+        forms = Perturbed.of(tasks, args.perturb)
         results = Results(args, store, choose_backend(args, store))
-        evaluation = results.complete(work, report, cancelled).evaluation(tasks, routes)
+        if forms.tasks:
+            work += forms.work(routes)
+            results = results.uniform(work)
+        kept = results.complete(work, report, cancelled)
+        evaluation = kept.evaluation(tasks, routes)
     if evaluation is None:
         raise InputError("A result could not be kept in the store: see `models`, then try again.")
-    table = evaluation.table(args.ranking.replace("-", " "))
+    ranking = args.ranking.replace("-", " ")
+    table = evaluation.table(ranking)
+    lost = robustness(forms, kept, routes, evaluation, ranking)
     if not args.json:
         _print(evaluation, table, results.title)
+        print_drops(lost, forms, register)
         return
     print_json(
         {
@@ -152,6 +163,7 @@ def run(args: argparse.Namespace) -> None:
                 {**row, **_changed(evaluation, number)}
                 for number, row in enumerate(table_rows(table))
             ],
+            **({"robustness": lost, "unchanged_by": forms.idle} if args.perturb else {}),
             "seconds": round(time.monotonic() - began, 3),
         }
     )

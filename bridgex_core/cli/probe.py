@@ -21,12 +21,11 @@ from bridgex_core.cli.workspace import (
     asked_dtype,
     open_source,
     reporting,
-    resolve_dtype,
     stoppable,
 )
 from bridgex_core.languages import Register
 from bridgex_core.lexicons import CLDR
-from bridgex_core.models import load_quietly
+from bridgex_core.models import load_quietly, resolve_dtype
 from bridgex_core.probing import KNOWN_RULES, PROBES, Probe, ProbeTask, probe_key, run_probe
 from bridgex_core.store import open_store
 from bridgex_core.study import model_identity

@@ -11,6 +11,7 @@ from typing import Any
 
 from bridgex_core.activations import ActivationStats
 from bridgex_core.cli import collect
+from bridgex_core.cli.imports import add_imported, open_imported
 from bridgex_core.cli.output import decimal, print_json, print_table
 from bridgex_core.cli.parser import (
     add_common,
@@ -33,7 +34,7 @@ from bridgex_core.cli.workspace import (
 from bridgex_core.collection import Collection, missing, stored_statistics
 from bridgex_core.errors import InputError
 from bridgex_core.languages import Language
-from bridgex_core.neurons import TIES, ActivationTable, layer_band, set_size
+from bridgex_core.neurons import TIES, ActivationTable, NeuronSets, layer_band, set_size
 from bridgex_core.progress import terminal_reporter
 from bridgex_core.spectrum import (
     DEFAULT,
@@ -45,9 +46,12 @@ from bridgex_core.spectrum import (
     SpectrumSettings,
     order_languages,
     spectrum,
+    spectrum_of_sets,
     split_half,
 )
+from bridgex_core.store import open_store
 from bridgex_core.text_files import write_file
+from bridgex_core.user_files import user_register
 
 GIVEN = "given"
 HALVES = 2  # blocks that are kept of a language: totals and the split in halves need no more
@@ -94,6 +98,7 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
     )
     add_seed(settings)
     statistics = parser.add_argument_group("statistics")
+    add_imported(statistics)
     add_model(statistics)
     add_corpus(statistics)
     add_dtype(statistics)
@@ -128,7 +133,7 @@ def run(args: argparse.Namespace) -> None:
                 "values": matrix.values,
                 "shared": matrix.shared,
                 "sizes": matrix.sizes,
-                "tokens": [measured.stats[code].tokens for code in matrix.languages],
+                "tokens": measured.tokens(matrix.languages),
                 "reliability": None if reliability is None else vars(reliability),
             }
         )
@@ -138,20 +143,31 @@ def run(args: argparse.Namespace) -> None:
 
 @dataclass(frozen=True)
 class Measured:
-    """A spectrum with what it was computed from."""
+    """A spectrum with what it was computed from.
 
-    collection: Collection
+    Attributes
+    ----------
+    origin : the same as JSON; ``sentence`` for people.
+    languages : in the order asked for.
+    stats : their statistics; none of an import of neuron sets.
+    matrix : the spectrum.
+    """
+
+    origin: Mapping[str, Any]
+    sentence: str
     languages: tuple[Language, ...]
     stats: Mapping[str, ActivationStats]
     matrix: OverlapMatrix
+
+    def tokens(self, codes: Sequence[str]) -> list[int] | None:
+        """Tokens counted of each language, where that is known."""
+        return [self.stats[code].tokens for code in codes] if self.stats else None
 
     def head(self) -> dict[str, Any]:
         """How it was made, as JSON."""
         settings = self.matrix.settings
         return {
-            "model": self.collection.source.name,
-            "corpus": self.collection.corpus.name,
-            "dtype": self.collection.dtype,
+            **self.origin,
             "settings": {
                 "metric": settings.metric,
                 "selection": settings.selection,
@@ -170,8 +186,6 @@ def measure(args: argparse.Namespace) -> Measured:
     InputError
         A setting out of range, or languages without statistics (with the command to run).
     """
-    workspace = open_workspace(args)
-    languages = chosen_languages(args, workspace.register)
     settings = SpectrumSettings(
         metric=args.metric,
         selection=args.selection,
@@ -179,10 +193,31 @@ def measure(args: argparse.Namespace) -> Measured:
         ties=args.ties,
         band=args.layers,
     )
+    if args.imported is not None:
+        return _measure_import(args, settings)
+    workspace = open_workspace(args)
+    languages = chosen_languages(args, workspace.register)
     _check(settings, languages, workspace)
     collection, stats = _statistics(args, workspace, [language.code for language in languages])
+    origin = {
+        "model": collection.source.name,
+        "corpus": collection.corpus.name,
+        "dtype": collection.dtype,
+    }
+    sentence = f"{collection.source.title} in {collection.dtype}, {collection.corpus.title}"
     matrix = spectrum(ActivationTable.of(stats), settings)
-    return Measured(collection, languages, stats, matrix)
+    return Measured(origin, sentence, languages, stats, matrix)
+
+
+def _measure_import(args: argparse.Namespace, settings: SpectrumSettings) -> Measured:
+    found = open_imported(args)
+    result, register = found.result, user_register(open_store(args.store))
+    languages = tuple(register[code] for code in result.languages)
+    if isinstance(result, NeuronSets):
+        matrix = spectrum_of_sets(result, settings)
+        return Measured(found.head(), found.sentence(), languages, {}, matrix)
+    matrix = spectrum(result, settings)
+    return Measured(found.head(), found.sentence(), languages, result.statistics(), matrix)
 
 
 def _check(settings: SpectrumSettings, languages: Sequence[Language], workspace: Workspace) -> None:
@@ -220,6 +255,8 @@ def _statistics(
 
 def _reliability(measured: Measured) -> Reliability | None:
     """Split-half reliability; None where the texts cannot be halved."""
+    if not measured.stats:
+        return None
     try:
         return split_half(measured.stats, measured.matrix.settings)
     except InputError:
@@ -251,11 +288,10 @@ def _print(measured: Measured, matrix: OverlapMatrix, reliability: Reliability |
     ]
     print_table(("", *matrix.languages), rows)
     settings = matrix.settings
+    chosen = f"{settings.selection} neurons, top rate {settings.top_rate:g}, "
     print(
-        f"\n{settings.metric}, {settings.selection} neurons, top rate {settings.top_rate:g}, "
-        f"layers {matrix.layers.start} to {matrix.layers.stop - 1}; "
-        f"{measured.collection.source.title} in {measured.collection.dtype}, "
-        f"{measured.collection.corpus.title}"
+        f"\n{settings.metric}, {chosen if measured.stats else ''}"
+        f"layers {matrix.layers.start} to {matrix.layers.stop - 1}; {measured.sentence}"
     )
     if reliability is not None:
         print(

@@ -8,7 +8,6 @@ import shlex
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from bridgex_core.collection import Collection, missing
 from bridgex_core.corpora import UDHR, Corpus, open_corpus
@@ -17,13 +16,10 @@ from bridgex_core.errors import Cancelled, InputError
 from bridgex_core.jobs import job_reporter, run_as_job
 from bridgex_core.languages import STUDY_LANGUAGES, Language, Register
 from bridgex_core.model_sources import ModelSource, find_model
-from bridgex_core.models import DTYPES
+from bridgex_core.models import DTYPES, resolve_dtype
 from bridgex_core.progress import Snapshot, terminal_reporter
 from bridgex_core.store import Store, open_store
 from bridgex_core.user_files import user_register
-
-if TYPE_CHECKING:
-    pass
 
 Report = Callable[[Snapshot], None]
 
@@ -136,15 +132,6 @@ def add_languages(parser: argparse.ArgumentParser, *, default: str | None) -> No
 def asked_dtype(args: argparse.Namespace, source: ModelSource) -> str:
     """--dtype, or what it is where it was left out."""
     return args.dtype or ("float32" if source.name in EMBEDDED else "auto")
-
-
-def resolve_dtype(dtype: str, source: ModelSource, device: str | None) -> str:
-    """``auto`` as what this machine is faster in; results are stored under the true format."""
-    if dtype != "auto":
-        return dtype
-    from bridgex_core import machine
-
-    return machine.choose_dtype(machine.resolve_device(device), source.parameters)
 
 
 def require_installed(source: ModelSource) -> None:

@@ -3,11 +3,13 @@
 from .atlas import class_layers, neuron_bars, pitfall_points, upset
 from .bridges import bridge_graph, bridge_layers, bridge_ranking
 from .charts import agreement_curve, fluency_bars, pair_layers, typology_scatter
+from .detection import impact_curve, impact_ranks
 from .evaluations import SIGNIFICANT, gains_heatmap, route_chart
 from .graphs import graph_figure, map_figure
 from .heatmap import METRIC_TITLES, spectrum_heatmap
 from .matrices import alignment_curve, language_matrix, perplexity_matrix
 from .ranker_grids import bridge_places, ranker_agreement
+from .robustness import drop_chart
 from .theme import ACCENT, DOWNLOAD_CONFIG, MARK, QUALITATIVE, download_config, to_html
 from .thought import lens_grid, lens_shares, script_colours, shaded_sentence
 
@@ -26,9 +28,12 @@ __all__ = [
     "bridge_ranking",
     "class_layers",
     "download_config",
+    "drop_chart",
     "fluency_bars",
     "gains_heatmap",
     "graph_figure",
+    "impact_curve",
+    "impact_ranks",
     "language_matrix",
     "lens_grid",
     "lens_shares",

@@ -12,8 +12,8 @@ from numpy.typing import ArrayLike
 
 from ..errors import InputError
 from ..languages import Language
+from ..pairs import Pair
 from ..similarity import MatrixCorrelation
-from ..spectrum import Pair
 from .theme import (
     ACCENT,
     DARK_INK,

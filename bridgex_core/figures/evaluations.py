@@ -22,6 +22,7 @@ from .theme import (
     PLAIN,
     axis,
     both_names,
+    colour_bar,
     light_inked,
     new_figure,
     short,
@@ -232,21 +233,9 @@ def _colours(measure: str, reach: float) -> dict[str, Any]:
         "colorscale": DIVERGING,
         "cmin": -reach,
         "cmax": reach,
-        "colorbar": {
-            "title": {"text": f"Gain in {MEASURES[measure]} (points)", "side": "top"},
-            "orientation": "h",
-            "thickness": 9,
-            "lenmode": "pixels",
-            "len": 260,
-            "x": 1,
-            "xanchor": "right",
-            "y": 0,
-            "yanchor": "top",
-            "ypad": 6,
-            "outlinewidth": 0,
-            "nticks": 6,
-            "tickfont": {"size": 11},
-        },
+        "colorbar": colour_bar(
+            f"Gain in {MEASURES[measure]} (points)", len=260, y=0, yanchor="top", xpad=10
+        ),
     }
 
 

@@ -22,6 +22,7 @@ from .theme import (
     MUTED,
     SEQUENTIAL,
     both_names,
+    colour_bar,
     light_inked,
     marked_name,
     new_figure,
@@ -229,22 +230,7 @@ def _add_values(figure: go.Figure, matrix: OverlapMatrix, size: _Layout) -> None
             "colorscale": scale,
             "cmin": low,
             "cmax": high,
-            "colorbar": {
-                "orientation": "h",
-                "thickness": 9,
-                "lenmode": "pixels",
-                "len": 230,
-                "x": 1,
-                "xanchor": "right",
-                "yref": "container",
-                "y": 0,
-                "yanchor": "bottom",
-                "xpad": 0,
-                "ypad": 4,
-                "outlinewidth": 0,
-                "nticks": 6,
-                "tickfont": {"size": 11},
-            },
+            "colorbar": colour_bar(yref="container", y=0, ypad=4),
         }
     )
     common: dict[str, Any] = {

@@ -22,6 +22,7 @@ from .theme import (
     PLAIN,
     SEQUENTIAL,
     axis,
+    colour_bar,
     light_inked,
     new_figure,
     plain,
@@ -162,7 +163,7 @@ def _matrix(
         hovertext=hover,
         hovertemplate="%{hovertext}<extra></extra>",
         hoverongaps=False,
-        colorbar=_colour_bar(title),
+        colorbar=colour_bar(title),
         name="values",
         **common,
     )
@@ -176,25 +177,6 @@ def _matrix(
             **common,
         )
     return figure
-
-
-def _colour_bar(title: str) -> dict[str, Any]:
-    return {
-        "orientation": "h",
-        "thickness": 9,
-        "lenmode": "pixels",
-        "len": 230,
-        "x": 1,
-        "xanchor": "right",
-        "y": 1,
-        "yanchor": "bottom",
-        "ypad": 6,
-        "xpad": 0,
-        "outlinewidth": 0,
-        "nticks": 6,
-        "tickfont": {"size": 11},
-        "title": {"text": title, "side": "top", "font": {"size": 12}},
-    }
 
 
 def alignment_curve(by_layer: pd.DataFrame, pair: str = "") -> go.Figure:

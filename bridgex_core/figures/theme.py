@@ -206,6 +206,28 @@ def axis(title: str | None = None, **more: Any) -> dict[str, Any]:
     return {**base, **more}
 
 
+def colour_bar(title: str | None = None, **more: Any) -> dict[str, Any]:
+    """A flat colour bar at the right, above the plot."""
+    bar = {
+        "orientation": "h",
+        "thickness": 9,
+        "lenmode": "pixels",
+        "len": 230,
+        "x": 1,
+        "xanchor": "right",
+        "y": 1,
+        "yanchor": "bottom",
+        "xpad": 0,
+        "ypad": 6,
+        "outlinewidth": 0,
+        "nticks": 6,
+        "tickfont": {"size": 11},
+    }
+    if title is not None:
+        bar["title"] = {"text": title, "side": "top", "font": {"size": 12}}
+    return bar | more
+
+
 def no_axis(**more: Any) -> dict[str, Any]:
     """An axis of which nothing is drawn."""
     return {"showgrid": False, "zeroline": False, "showticklabels": False, "ticks": "", **more}

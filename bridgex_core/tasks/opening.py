@@ -62,6 +62,7 @@ def open_task(
     seed: int = 0,
     lexicon: str = CLDR,
     template: ChainTemplate | TaskTemplate | None = None,
+    perturbation: str = "",
     register: Register | None = None,
 ) -> AnyTask:
     """The task of a name between two languages.
@@ -77,11 +78,14 @@ def open_task(
     lexicon : of word translation, see :func:`bridgex_core.lexicons.open_lexicon`.
     template : a ``ChainTemplate`` for word translation, else a ``TaskTemplate``; None is the task's
         own.
+    perturbation : one of :data:`bridgex_core.perturbations.PERTURBATIONS`, done to what is asked in
+        the source language; empty for none.
 
     Raises
     ------
     InputError
-        No such task, files that are missing or break a rule, a template that the task cannot fill.
+        No such task or perturbation, files that are missing or break a rule, a template that the
+        task cannot fill.
 
     >>> task = open_task("translation", "swh_Latn", "fin_Latn", items=10)
     >>> len(task.items), task.measure
@@ -108,6 +112,7 @@ def open_task(
             seed=seed,
             lexicon=lexicon,
             template=template or PAPER_TEMPLATE,
+            perturbation=perturbation,
             register=register,
         )
     if isinstance(template, ChainTemplate):
@@ -124,7 +129,18 @@ def open_task(
         texts = {item.fields[kind.text] for item in asked}
         known = tuple(item for item in found.shown() if item.fields[kind.text] not in texts)
     template = template or kind.template
-    return PromptTask(kind, start, end, asked, template, known, found.translations, shots, seed)
+    return PromptTask(
+        kind,
+        start,
+        end,
+        asked,
+        template,
+        known,
+        found.translations,
+        shots,
+        seed,
+        perturbation,
+    )
 
 
 def require_route(task: AnyTask, route: Route) -> None:
@@ -144,16 +160,16 @@ def require_route(task: AnyTask, route: Route) -> None:
 def run_item(backend: Backend, task: AnyTask, route: Route, index: int) -> Chain:
     """The chain of one item of a task."""
     if isinstance(task, PromptTask):
-        return task.run(backend, route, [task.items[index]])[0]
-    word, examples = task.words[index].word, task.examples(route)
+        return task.run(backend, route, [task.asked[index]])[0]
+    word, examples = task.asked[index], task.examples(route)
     return run_words(backend, route, [word], examples=[examples], template=task.template)[0]
 
 
 def stream_item(backend: Backend, task: AnyTask, route: Route, index: int) -> Iterator[Chain]:
     """The same as it grows."""
     if isinstance(task, PromptTask):
-        return task.stream(backend, route, task.items[index])
-    word, examples = task.words[index].word, task.examples(route)
+        return task.stream(backend, route, task.asked[index])
+    word, examples = task.asked[index], task.examples(route)
     return stream_words(backend, route, word, examples=examples, template=task.template)
 
 

@@ -6,7 +6,8 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,8 @@ from ..decoding import Backend
 from ..errors import InputError
 from ..evaluation import RouteResult
 from ..languages import Language
+from ..perturbations import distracting_words, perturb, require_perturbation
+from ..perturbations import identity as perturbed_identity
 from ..progress import Advances
 from ..prompts import name_in_prompts
 from ..scoring import chosen_letter, sentence_chrf
@@ -54,14 +57,16 @@ class PromptTask:
     known : items to demonstrate with; none has the text of one that is asked.
     translations : what demonstrations need of a bridge.
     shots : demonstrations above every prompt, separated by an empty line.
-    seed : of their choice.
+    seed : of their choice, and of the perturbation.
     template : the texts of the prompts.
+    perturbation : what is done to the passages, premises or texts before they are asked, one of
+        :data:`bridgex_core.perturbations.PERTURBATIONS`; empty for nothing.
 
     Raises
     ------
     InputError
         A template that the task cannot fill, source and target the same where the task does not
-        have that, or demonstrations where it has none.
+        have that, demonstrations where it has none, or no such perturbation.
     """
 
     kind: Kind
@@ -73,9 +78,12 @@ class PromptTask:
     translations: Translations | None = field(default=None, repr=False, compare=False)
     shots: int = 0
     seed: int = 0
+    perturbation: str = ""
 
     def __post_init__(self) -> None:
         self.kind.check(self.template)
+        if self.perturbation:
+            require_perturbation(self.perturbation)
         if self.source == self.target and not self.kind.within:
             raise InputError(
                 f"Source and target are both {self.source}: {self.name} goes between two languages."
@@ -96,6 +104,30 @@ class PromptTask:
         """What a score is."""
         return self.kind.measure
 
+    @cached_property
+    def asked(self) -> tuple[Item, ...]:
+        """The items as the model reads them: what is in the source language, perturbed."""
+        if not self.perturbation:
+            return self.items
+        others = self._distractors() if self.perturbation == "distractors" else []
+        return tuple(self._perturbed(item, others) for item in self.items)
+
+    @property
+    def changed(self) -> np.ndarray:
+        """Which items the perturbation changes, bool (N,)."""
+        return np.array([a.fields != b.fields for a, b in zip(self.asked, self.items, strict=True)])
+
+    def _perturbed(self, item: Item, others: Sequence[str]) -> Item:
+        name = self.kind.text
+        text = perturb(
+            item.fields[name], self.perturbation, self.source, seed=self.seed, distractors=others
+        )
+        return replace(item, fields={**item.fields, name: text})
+
+    def _distractors(self) -> list[str]:
+        texts = dict.fromkeys(each.fields[self.kind.text] for each in (*self.items, *self.known))
+        return [word for text in texts for word in distracting_words(text, self.source)]
+
     def identity(self) -> dict[str, Any]:
         """Everything that its results depend on, model and route aside."""
         return {
@@ -108,10 +140,13 @@ class PromptTask:
             "seed": self.seed,
             "template": asdict(self.template),
             "max_tokens": self.kind.max_tokens,
+            **perturbed_identity(
+                self.perturbation, [item.fields[self.kind.text] for item in self.asked]
+            ),
         }
 
     def labels(self) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
-        """The texts, and the right letter or the reference of each."""
+        """The texts, unperturbed, and the right letter or the reference of each."""
         texts = tuple(item.fields[self.kind.text] for item in self.items)
         return texts, tuple((item.gold,) for item in self.items)
 
@@ -123,7 +158,7 @@ class PromptTask:
         self, backend: Backend, route: Route, *, progress: Advances | None = None
     ) -> RouteResult:
         """Every item along a route, judged."""
-        chains = self.run(backend, route, self.items, progress=progress)
+        chains = self.run(backend, route, self.asked, progress=progress)
         answers = tuple(chain.words[1:] for chain in chains)
         return RouteResult(route.codes, self.scores(chains, self.items), answers)
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import streamlit as st
 
 from bridgex_core import figures
-from bridgex_core.alignment import MEASURES, AlignmentMatrix, collect_states
+from bridgex_core.alignment import MEASURES, AlignmentMatrix
 from bridgex_core.atlas import alignment_by_layer
-from pages.parts import atlas_model, atlas_results, atlas_shown, downloads, state, words
+from pages.parts import atlas_jobs, atlas_results, atlas_shown, downloads, state, words
 from pages.parts.messages import told
 from pages.parts.results import Scene, Statistics
 
@@ -35,7 +35,6 @@ def draw(scene: Scene, stats: Statistics) -> None:
     if state.get("measure") == "hidden":
         keys = atlas_results.hidden_keys(scene)
         told(_offer)(scene, tuple(code for code, _ in keys))
-        keys = atlas_results.hidden_keys(scene)
         if len(keys) < 2:
             return
     else:
@@ -65,18 +64,24 @@ def _level(matrix: AlignmentMatrix) -> int | None:
 
 
 def _offer(scene: Scene, there: tuple[str, ...]) -> None:
-    """Hidden states that are not recorded yet: record them here and now."""
+    """Hidden states that are not recorded yet, and the job that records them."""
     todo = [code for code in scene.languages if code not in there]
     if not todo:
         return
     names = words.listed([words.plain(one.name) for one in scene.named(todo)])
     number = words.counted(len(todo), "language")
-    st.markdown(f"**No hidden states are recorded of {number}:** {names}.")
-    if not atlas_model.asks(scene, "Record them", "atlas_hidden", each_time=True):
-        return
-    model = atlas_results.backend(scene).model
-    report = atlas_model.shows("Recording hidden states")
-    collect_states(scene.store, model, scene.collection, todo, report=report)
+    atlas_jobs.offer(
+        scene,
+        [
+            *("atlas", "alignment", "--measure", "hidden", *atlas_jobs.of_collection(scene)),
+            *("--languages", ",".join(scene.languages)),
+        ],
+        f"hidden states of {number}",
+        f"No hidden states are recorded of {number}: {names}",
+        f"{words.plain(scene.collection.corpus.title)}, read once.",
+        "Record them",
+        "atlas_hidden",
+    )
 
 
 def _show(scene: Scene, matrix: AlignmentMatrix, level: int | None) -> None:

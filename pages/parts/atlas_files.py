@@ -11,9 +11,9 @@ import streamlit as st
 from bridgex_core import figures
 from bridgex_core.atlas import keep_upload
 from bridgex_core.errors import InputError
-from bridgex_core.neuron_classes import classes_by_lape, classes_by_sets, lape
+from bridgex_core.neuron_classes import Classes, classes_by_lape, classes_by_sets, lape
 from bridgex_core.neuron_files import FORMATS, IMPORTED, export_sets, overlap_counts
-from bridgex_core.neurons import NeuronSets
+from bridgex_core.neurons import ActivationTable, NeuronSets, top_neurons
 from pages.parts import atlas_classes, atlas_results, atlas_shown, results, state, words
 from pages.parts.messages import attempt, told
 from pages.parts.results import Scene, Statistics
@@ -31,10 +31,11 @@ def draw(scene: Scene, stats: Statistics) -> None:
     _form(scene)
     if kept := st.session_state.pop(_KEPT, ""):
         st.success(words.plain(kept))
-    names = atlas_results.imports()
+    names = results.imports()
+    share = atlas_shown.share() if names or len(stats.languages) > 1 else 0.0
     if names:
-        told(_imports)(scene, names)
-    told(_export)(scene, stats)
+        told(_imports)(scene, names, share)
+    told(_export)(scene, stats, share)
 
 
 # ---- Import ------------------------------------------------------------------------------------
@@ -75,7 +76,7 @@ def _form(scene: Scene) -> None:
             st.rerun()
 
 
-def _imports(scene: Scene, names: dict[str, dict[str, Any]]) -> None:
+def _imports(scene: Scene, names: dict[str, dict[str, Any]], share: float) -> None:
     st.markdown("**Imports**")
     frame = pd.DataFrame(
         [
@@ -113,6 +114,14 @@ def _imports(scene: Scene, names: dict[str, dict[str, Any]]) -> None:
             **state.widget("imported", shown=lambda name: name or next(iter(names))),
         )
         chosen = state.get("imported") or next(iter(names))
+        if st.button(
+            "Open on the Spectrum",
+            icon=":material/grid_on:",
+            help="As heatmap, graph and map, with every metric, and against typology.",
+            key="import_spectrum",
+        ):
+            state.put(drawn_from=chosen, pair=None)
+            st.switch_page("pages/spectrum.py")
         st.button(
             "Delete this import",
             icon=":material/delete:",
@@ -120,26 +129,24 @@ def _imports(scene: Scene, names: dict[str, dict[str, Any]]) -> None:
             args=(_delete, scene, chosen),
             key="delete_import",
         )
-    told(_look)(scene, chosen)
+    told(_look)(scene, chosen, share)
 
 
 def _delete(scene: Scene, name: str) -> None:
     for key, manifest in results.manifests(IMPORTED):
         if manifest["name"] == name:
             scene.store.delete(IMPORTED, key)
-    state.put(imported=None)
+    state.put(imported=None, drawn_from=None)
     results.forget()
 
 
-def _look(scene: Scene, name: str) -> None:
+def _look(scene: Scene, name: str, share: float) -> None:
     result = atlas_results.imported(scene, name).result
     languages = [scene.register[code] for code in result.languages]
     if isinstance(result, NeuronSets):
         sets, classes = result, classes_by_sets(result)
     else:
-        found = lape(result)
-        sets, classes = found.sets, classes_by_lape(found)
-        st.caption("Sets by LAPE with its published settings, from the imported statistics.")
+        sets, classes = _classes(result, share)
     counts = overlap_counts(sets)
     frame = pd.DataFrame(counts, index=sets.languages, columns=sets.languages)
     atlas_shown.picture(
@@ -165,15 +172,33 @@ def _look(scene: Scene, name: str) -> None:
     _downloads(sets, name, "import")
 
 
+def _classes(table: ActivationTable, share: float) -> tuple[NeuronSets, Classes]:
+    """Sets and classes of imported statistics, by the method chosen."""
+    methods = [method for method in state.METHODS if method != "sharing"]  # needs parts of texts
+    chosen = state.get("method") if state.get("method") in methods else methods[0]
+    st.segmented_control(
+        "Method",
+        methods,
+        format_func=words.METHODS.__getitem__,
+        required=True,
+        help=words.METHOD_HELP,
+        **state.widget("method", shown=lambda _: chosen),
+    )
+    if chosen == "membership":
+        sets = top_neurons(table, top_rate=share)
+        return sets, classes_by_sets(sets)
+    found = lape(table, top_share=share)
+    return found.sets, classes_by_lape(found)
+
+
 # ---- Export ------------------------------------------------------------------------------------
 
 
-def _export(scene: Scene, stats: Statistics) -> None:
+def _export(scene: Scene, stats: Statistics, share: float) -> None:
     st.markdown("**Export** the sets of the languages chosen")
     if len(stats.languages) < 2:
         st.caption("At least two computed languages are needed.")
         return
-    share = atlas_shown.share()
     neurons = scene.collection.source.name
     for label, name, find in (
         ("LAPE", "lape", lambda: atlas_results.lape(stats, share).sets),

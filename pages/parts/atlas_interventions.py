@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
@@ -11,157 +10,52 @@ import streamlit as st
 from bridgex_core import figures
 from bridgex_core.atlas import chain_prompts
 from bridgex_core.bli import Bli
-from bridgex_core.effects import RUNS, Answers, answers, word_effects
+from bridgex_core.effects import RUNS, Answers, WordEffects, answers, stored_word_effects
 from bridgex_core.errors import InputError
-from bridgex_core.interventions import ACTIONS, Intervention
-from bridgex_core.neurons import NeuronSets
-from bridgex_core.perplexity import PerplexityChange, perplexity_matrix
+from bridgex_core.languages import Language
+from bridgex_core.perplexity import PerplexityChange, PerplexityPlan, stored_perplexity
 from bridgex_core.xicl import Route
-from pages.parts import atlas_model, atlas_results, atlas_shown, downloads, results, state, words
+from pages.parts import (
+    atlas_changes,
+    atlas_jobs,
+    atlas_model,
+    atlas_results,
+    atlas_shown,
+    downloads,
+    results,
+    state,
+    words,
+)
+from pages.parts.atlas_changes import Change
 from pages.parts.messages import told
 from pages.parts.results import Keys, Scene, Statistics
 
-_SHARED = "shared"
-_STRENGTHS = {"zero": 1.0, "scale": 2.0, "replace": 1.0}
-_RANGES = {"scale": (-5.0, 10.0), "replace": (0.0, 1.5)}
-_TOKENS, _WORDS, _TEXTS, _SHOTS = 300, 20, 3, 3
-
-
-@dataclass(frozen=True)
-class _Change:
-    """What is changed, and everything that it depends on."""
-
-    intervention: Intervention
-    name: str
-    identity: tuple[Any, ...]
+_TEXTS, _SHOTS = 3, 3
+_MANY_WORDS = 100
 
 
 def draw(scene: Scene, stats: Statistics) -> None:
     """The whole analysis."""
-    change = _choose(scene, stats)
+    st.markdown("What do these neurons do? The model is run without them, or with more of them.")
+    change = atlas_changes.choose(scene, stats)
     size = words.counted(change.intervention.size, "neuron")
     if not change.intervention.size:
-        st.info(f"{change.name}: this set has no neuron.", icon=":material/info:")
+        st.info(f"{words.plain(change.title)}: this set has no neuron.", icon=":material/info:")
         return
     st.caption(
-        f"{change.name}: {size}. Beside it always runs a random set of as many neurons in the same "
-        "layers, drawn from those that are active at all. The model itself is never changed: an "
-        "intervention holds for one run of this page."
+        f"{words.plain(change.title)}: {size}. Beside it always runs a random set of as many "
+        "neurons in the same layers, drawn from those that are active at all. The model itself is "
+        "never changed: an intervention holds for one run."
     )
     told(_answer)(scene, stats, change)
     told(_translation)(scene, stats, change)
     told(_perplexity)(scene, stats, change)
 
 
-# ---- What is changed ---------------------------------------------------------------------------
-
-
-def _choose(scene: Scene, stats: Statistics) -> _Change:
-    options = _options(scene, stats)
-    target = state.get("target")
-    default = f"lape:{target if target in stats.languages else stats.languages[0]}"
-    if state.get("neurons") not in (None, *options):
-        st.warning("The set of neurons that the link names is not there any more.")
-        state.put(neurons=None)
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        st.selectbox(
-            "Neurons",
-            list(options),
-            format_func=options.__getitem__,
-            filter_mode="contains",
-            width=280,
-            **state.widget("neurons", shown=lambda name: name or default),
-        )
-        atlas_shown.share()
-        st.selectbox(
-            "Action",
-            ACTIONS,
-            format_func=words.ACTIONS.__getitem__,
-            width=220,
-            **{**state.widget("action"), "on_change": _act, "args": ()},
-        )
-        _strength()
-        like = _like(scene, stats)
-    name = state.get("neurons") or default
-    share = float(state.get("share"))
-    mask = _mask(scene, stats, name, share)
-    action, strength = state.get("action"), float(state.get("strength"))
-    if action == "replace":
-        table = results.table(stats)
-        intervention = Intervention.by_mean(mask, table, like, strength=strength)
-    else:
-        intervention = Intervention(mask, action, strength)
-    which = hash(mask.tobytes())  # an import may be replaced under its name
-    return _Change(intervention, options[name], (stats.keys, which, action, strength, like))
-
-
-def _act() -> None:
-    action = st.session_state["action_widget"]
-    state.put(action=action, strength=_STRENGTHS[action])
-
-
-def _strength() -> None:
-    action = state.get("action")
-    if action not in _RANGES:
-        return
-    low, high = _RANGES[action]
-    state.put(strength=min(max(float(state.get("strength")), low), high))
-    st.slider(
-        "Times" if action == "scale" else "How far",
-        low,
-        high,
-        step=0.25,
-        help="What the activation is multiplied by; 1 changes nothing."
-        if action == "scale"
-        else "0 leaves the activation as it is, 1 replaces it by the mean.",
-        width=200,
-        **state.widget("strength"),
-    )
-
-
-def _like(scene: Scene, stats: Statistics) -> str:
-    """The language whose means replace the activations."""
-    if state.get("action") != "replace":
-        return ""
-    options = scene.named(stats.languages)
-    return atlas_shown.language("Mean in", "like", options, stats.languages[0], width=220)
-
-
-def _options(scene: Scene, stats: Statistics) -> dict[str, str]:
-    """Names of the sets and what they are called."""
-    named = {
-        f"lape:{one.code}": f"Specific to {one.name} (LAPE)" for one in scene.named(stats.languages)
-    }
-    named[_SHARED] = "Shared by all these languages"
-    table = results.table(stats)
-    for name, manifest in atlas_results.imports().items():
-        shape = (manifest["layers"], manifest["width"])
-        if manifest["content"] == "sets" and shape == (table.layers, table.width):
-            named |= {f"import:{code}:{name}": f"{name}: {code}" for code in manifest["languages"]}
-    return named
-
-
-def _mask(scene: Scene, stats: Statistics, name: str, share: float) -> Any:
-    kind, _, rest = name.partition(":")
-    if kind == "lape":
-        found = atlas_results.lape(stats, share)
-        return found.masks[found.languages.index(rest)]
-    if kind == _SHARED:
-        return atlas_results.shared_by_all(stats, share)
-    code, _, imported = rest.partition(":")
-    sets = atlas_results.imported(scene, imported).result
-    assert isinstance(sets, NeuronSets)
-    return sets.masks[sets.languages.index(code)]
-
-
-def _alive(stats: Statistics) -> Any:
-    return results.table(stats).counts.any(0)
-
-
 # ---- A prompt ----------------------------------------------------------------------------------
 
 
-def _answer(scene: Scene, stats: Statistics, change: _Change) -> None:
+def _answer(scene: Scene, stats: Statistics, change: Change) -> None:
     st.markdown("**What it answers**")
     default = _default_prompt(scene)
     st.text_area(
@@ -179,7 +73,8 @@ def _answer(scene: Scene, stats: Statistics, change: _Change) -> None:
         return
     if not atlas_model.asks(scene, "Answer", "atlas_answer", each_time=False):
         return
-    found = _answers(atlas_results.identity(scene), change.identity, prompt, scene, stats, change)
+    asked = (change.intervention.identity(), stats.keys, prompt)
+    found = _answers(atlas_results.identity(scene), asked, scene, stats, change)
     frame = pd.DataFrame(
         [
             {
@@ -221,52 +116,75 @@ def _name(scene: Scene, code: str | None) -> str:
 @st.cache_resource(show_spinner="The model answers three times …", max_entries=32)
 def _answers(
     identity: tuple[str, str],
-    change: tuple[Any, ...],
-    prompt: str,
+    asked: tuple[dict[str, Any], Keys, str],
     _scene: Scene,
     _stats: Statistics,
-    _change: _Change,
+    _change: Change,
 ) -> Answers:
     return answers(
         atlas_results.backend(_scene),
-        prompt,
+        asked[-1],
         _change.intervention,
         languages=_stats.languages,
         register=_scene.register,
-        alive=_alive(_stats),
+        alive=_change.alive,
     )
 
 
 # ---- Words -------------------------------------------------------------------------------------
 
 
-def _translation(scene: Scene, stats: Statistics, change: _Change) -> None:
+def _translation(scene: Scene, stats: Statistics, change: Change) -> None:
     source, target = scene.named((state.get("source"), state.get("target")))
     st.markdown(
         f"**How well it translates words from {words.plain(source.name)} to "
         f"{words.plain(target.name)}, and which language it writes**"
     )
-    route = Route.of(source, target)
-    task = Bli(source.code, target.code, items=_WORDS, register=scene.register)
-
-    def work() -> pd.DataFrame:
-        progress = atlas_model.watched(len(RUNS) * task.steps(route), "Translating")
-        return word_effects(
-            atlas_results.backend(scene),
-            task,
-            route,
-            change.intervention,
-            alive=_alive(stats),
-            progress=progress,
-        )
-
-    label = f"Translate {_WORDS} words three times"
-    asked = (change.identity, source.code, target.code)
-    frame = atlas_model.found(scene, label, "translation", asked, work)
-    if frame is None:
+    st.number_input(
+        "Words",
+        1,
+        10_000,
+        help="At most so many; few words show large effects only.",
+        width=140,
+        **state.widget("words"),
+    )
+    asked = WordEffects(
+        scene.collection.source,
+        scene.collection.dtype,
+        Bli(source.code, target.code, items=state.get("words"), register=scene.register),
+        Route.of(source, target),
+        change.intervention,
+        change.alive,
+    )
+    frame = stored_word_effects(scene.store, asked)
+    if frame is not None:
+        _show_words(scene, asked, frame)
         return
-    shown = frame.reset_index()
-    shown["run"] = [words.RUNS[run] for run in shown["run"]]
+    number = words.counted(len(asked.task.words), "word")
+    atlas_jobs.offer(
+        scene,
+        [
+            *("atlas", "translate", *change.argv(scene, stats), *change.set_argv),
+            *("--source", source.code, "--target", target.code),
+            *("--items", str(state.get("words"))),
+        ],
+        f"{number} from {source.name} to {target.name}, neurons changed",
+        "Not computed for this choice yet",
+        f"{number}, three times: by the model as it is, with the set changed, and with a random "
+        "set changed.",
+        f"Translate {number}",
+        "atlas_translation",
+    )
+
+
+def _show_words(scene: Scene, asked: WordEffects, frame: pd.DataFrame) -> None:
+    stored = frame.reset_index()
+    source, target = scene.named((asked.task.source, asked.task.target))
+    shown = stored.assign(
+        run=[words.RUNS[run] for run in stored["run"]],
+        right=_changes(stored, "accuracy", 100, "{:+.0f}"),
+        rank=_changes(stored, "mrr", 1, "{:+.3f}"),
+    )
     number = st.column_config.NumberColumn
     atlas_shown.table(
         shown,
@@ -274,72 +192,116 @@ def _translation(scene: Scene, stats: Statistics, change: _Change) -> None:
         {
             "run": "Model",
             "accuracy": number("Right", format="percent"),
-            "mrr": number("Mean reciprocal rank", format="%.3f"),
+            "right": "Change, in points",
+            "mrr": number(
+                "Mean reciprocal rank",
+                format="%.3f",
+                help="Of the right word among the candidates, calibrated: by how much the word to "
+                "translate adds to its probability.",
+            ),
+            "rank": "Its change",
             target.code: number(f"Written in {target.name}", format="percent"),
             source.code: number(f"in {source.name}", format="percent"),
             "other": number("Cannot be told", format="percent"),
         },
     )
+    count, of = int(stored["words"][0]), scene.collection
+    few = " So few words show large effects only." if count < _MANY_WORDS else ""
     st.caption(
-        f"{int(shown['words'][0])} words of the bundled lexicon, {task.shots} demonstrations. So "
-        "few words show large effects only."
+        f"{words.counted(count, 'word')} of the bundled lexicon, "
+        f"{words.counted(asked.task.shots, 'demonstration')}, {words.plain(of.source.title)} in "
+        f"{of.dtype}. Changes are against the unchanged model, with 95 % intervals (bootstrap over "
+        f"the words): one that holds 0 may be chance.{few}"
     )
-    downloads.table_csv(shown, "intervention_words", "Translation (CSV)")
+    downloads.table_csv(stored, "intervention_words", "Translation (CSV)")
+
+
+def _changes(frame: pd.DataFrame, name: str, factor: int, form: str) -> list[str]:
+    """Differences against the unchanged model with their intervals; nothing in its own row."""
+    columns = [f"{name}_{part}" for part in ("difference", "low", "high")]
+    rows = (factor * frame[columns]).itertuples(index=False)
+    told = [[form.format(value).replace("-", "−") for value in row] for row in rows]
+    return ["", *(f"{value} ({low} to {high})" for value, low, high in told[1:])]
 
 
 # ---- Perplexity --------------------------------------------------------------------------------
 
 
-def _perplexity(scene: Scene, stats: Statistics, change: _Change) -> None:
+def _perplexity(scene: Scene, stats: Statistics, change: Change) -> None:
     st.markdown("**How much harder each language's text becomes**")
-    languages = {one.code: one for one in scene.named(stats.languages)}
-    chosen = st.multiselect(
-        "Languages",
-        list(languages),
-        default=list(languages)[:_TEXTS],
-        format_func=lambda code: languages[code].name,
-        filter_mode="contains",
-        key="perplexity_languages",
-        help="The neurons specific to each of them (LAPE) are changed in turn, and the text of "
-        "every one of them is read each time.",
-    )
-    if not chosen:
+    languages = {one.code: one for one in scene.named(_with_sets(stats, change))}
+    if not languages:
+        st.caption(f"{words.plain(change.imported)} has sets of none of these languages.")
+        return
+    codes = _texts(languages)
+    if not codes:
         st.caption("Choose at least one language.")
         return
-    keys = tuple((code, key) for code, key in stats.keys if code in chosen)
-    label = f"Read {_TOKENS} tokens of each, {1 + 2 * len(keys)} times"
-    asked = (change.identity, keys)
-    found = atlas_model.found(
-        scene, label, "perplexity", asked, lambda: _matrix(scene, stats, change, keys)
+    sets = atlas_results.named_sets(scene, stats, float(state.get("share")))
+    plan = PerplexityPlan(
+        scene.collection,
+        codes,
+        {code: change.of(sets.mask(change.name_of(code))) for code in codes},
+        state.get("tokens"),
+        change.alive,
     )
+    found = stored_perplexity(scene.store, plan)
     if found is not None:
-        _show_matrix(scene, found, languages)
-
-
-def _matrix(scene: Scene, stats: Statistics, change: _Change, keys: Keys) -> PerplexityChange:
-    own = change.intervention
-    neurons = atlas_results.lape(stats, float(state.get("share")))
-    changes = {
-        code: Intervention(
-            neurons.masks[neurons.languages.index(code)], own.action, own.strength, own.values
-        )
-        for code, _ in keys
-    }
-    backend = atlas_results.backend(scene)
-    texts = {code: scene.collection.corpus.text(code).blocks for code, _ in keys}
-    total = _TOKENS * len(keys) * (1 + 2 * len(keys))
-    return perplexity_matrix(
-        backend.model,
-        texts,
-        changes,
-        tokens=_TOKENS,
-        alive=_alive(stats),
-        progress=atlas_model.watched(total, "Reading"),
+        _show_matrix(scene, change, found, languages)
+        return
+    count = words.counted(len(codes), "language")
+    atlas_jobs.offer(
+        scene,
+        [
+            *("atlas", "intervene", *change.argv(scene, stats)),
+            *("--texts", ",".join(codes), "--tokens", str(state.get("tokens"))),
+        ],
+        f"perplexity of {count}, neurons changed",
+        "Not computed for this choice yet",
+        f"{state.get('tokens'):,} tokens of {count}, {1 + 2 * len(codes)} times.",
+        f"Read {count}",
+        "atlas_perplexity",
     )
 
 
-def _show_matrix(scene: Scene, found: PerplexityChange, languages: dict[str, Any]) -> None:
-    source = scene.collection.source.title
+def _with_sets(stats: Statistics, change: Change) -> tuple[str, ...]:
+    """The languages that have a set of the kind chosen."""
+    if not change.imported:
+        return stats.languages
+    there = results.imports()[change.imported]["languages"]
+    return tuple(code for code in stats.languages if code in there)
+
+
+def _texts(languages: dict[str, Language]) -> tuple[str, ...]:
+    """The languages to read, in the order of the others, so that one choice is one result."""
+    known, default = state.get("texts"), tuple(languages)[:_TEXTS]
+    chosen = default if known is None else tuple(code for code in languages if code in known)
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        st.multiselect(
+            "Languages",
+            list(languages),
+            format_func=lambda code: languages[code].name,
+            filter_mode="contains",
+            help="The neurons of each of them are changed in turn, and the text of every one of "
+            "them is read each time.",
+            **state.widget("texts", shown=lambda _: list(chosen), meant=tuple),
+        )
+        st.number_input(
+            "Tokens",
+            10,
+            100_000,
+            step=100,
+            help="Of each language's text.",
+            width=140,
+            **state.widget("tokens"),
+        )
+    return chosen
+
+
+def _show_matrix(
+    scene: Scene, change: Change, found: PerplexityChange, languages: dict[str, Language]
+) -> None:
+    of = scene.collection
     own, random = st.columns(2, gap="large")
     for column, control, name in ((own, False, "perplexity"), (random, True, "perplexity_random")):
         with column:
@@ -347,16 +309,15 @@ def _show_matrix(scene: Scene, found: PerplexityChange, languages: dict[str, Any
             atlas_shown.picture(
                 figures.perplexity_matrix(found, languages, control=control),
                 name,
-                f"Perplexity under intervention, {source}",
+                f"Perplexity under intervention, {of.source.title}",
                 "Perplexity of every language's text with each language's neurons changed"
                 + (", random sets of the same size." if control else "."),
                 found.to_frame(),
             )
-    low, high = int(found.tokens.min()), int(found.tokens.max())
-    tokens = f"{low:,}" if low == high else f"{low:,} to {high:,}"
+    origin = f"of {words.plain(change.imported)}" if change.imported else "specific to it by LAPE"
     st.caption(
-        "Rows: whose specific neurons (LAPE) are changed; columns: whose text is read; cells: by "
-        "what factor its perplexity grows. "
-        f"{tokens} tokens predicted a language, {words.plain(source)} in "
-        f"{scene.collection.dtype}."
+        f"Rows: whose neurons ({origin}) are changed; columns: whose text is read; cells: by what "
+        "factor its perplexity grows. What a random set of the same size does as well is no "
+        f"language's doing. {words.span(found.tokens.tolist())} tokens predicted a language, "
+        f"{words.plain(of.corpus.title)}, {words.plain(of.source.title)} in {of.dtype}."
     )

@@ -77,10 +77,10 @@ def found(
 
 def watched(total: float, what: str) -> Progress:
     """A progress that shows itself on the page."""
-    return Progress(total, shows(what))
+    return Progress(total, _shows(what))
 
 
-def shows(what: str) -> Callable[[Snapshot], None]:
+def _shows(what: str) -> Callable[[Snapshot], None]:
     """A bar on the page, and what moves it."""
     bar = st.progress(0.0, what)
 

@@ -72,5 +72,5 @@ def _picture(scene: Scene, stats: Statistics, frame: pd.DataFrame) -> None:
     st.caption(
         f"Up: the share of the words right from English that are wrong from the language. Right: "
         f"its {words.metric(settings.metric)} with English, as on the Spectrum page. Few points: "
-        "read no correlation into them. Evaluations of perturbed inputs are not part of this yet."
+        "read no correlation into them. What careless writing costs stands under Robustness."
     )

@@ -13,10 +13,10 @@ import streamlit as st
 from bridgex_core import alignment as alignment_core
 from bridgex_core import atlas
 from bridgex_core.alignment import AlignmentMatrix
+from bridgex_core.atlas import NamedSets
 from bridgex_core.candidates import LocalBackend
-from bridgex_core.collection import stored_statistics
+from bridgex_core.collection import stored_statistics, stored_table
 from bridgex_core.neuron_classes import (
-    AGNOSTIC,
     Classes,
     LanguageNeurons,
     classes_by_lape,
@@ -24,11 +24,10 @@ from bridgex_core.neuron_classes import (
     classes_by_sharing,
 )
 from bridgex_core.neuron_classes import lape as lape_core
-from bridgex_core.neuron_files import IMPORTED, Import, load_import
+from bridgex_core.neuron_files import Import, load_import
 from bridgex_core.neurons import ActivationTable, NeuronSets, top_neurons
 from bridgex_core.study import EVALUATIONS
-from bridgex_core.trials import open_backend
-from pages.parts import results
+from pages.parts import loaded, results
 from pages.parts.results import Keys, Scene, Statistics
 
 _OPENED = "opened_models"
@@ -77,9 +76,24 @@ def agreement(scene: Scene, stats: Statistics, methods: tuple[str, ...], share: 
     return atlas.method_agreement([classes(scene, stats, each, share) for each in methods])
 
 
-def shared_by_all(stats: Statistics, share: float) -> Any:
-    """bool (L, I), the neurons that are in every language's set."""
-    return classes_by_sets(sets(stats, share)).labels == AGNOSTIC
+def named_sets(scene: Scene, stats: Statistics, share: float) -> NamedSets:
+    """The sets that can be changed, by name."""
+    return _named_sets(stats.keys, share, scene, stats)
+
+
+@st.cache_resource(show_spinner=False, max_entries=8)
+def _named_sets(keys: Keys, share: float, _scene: Scene, _stats: Statistics) -> NamedSets:
+    return NamedSets(_scene.store, results.table(_stats), share)
+
+
+def totals(scene: Scene, stats: Statistics, code: str) -> ActivationTable:
+    """Totals of one language, to the last digit as jobs have them."""
+    return _totals(dict(stats.keys)[code], code, scene)
+
+
+@st.cache_resource(show_spinner=False, max_entries=32)
+def _totals(key: str, code: str, _scene: Scene) -> ActivationTable:
+    return stored_table(_scene.store, _scene.collection, [code])
 
 
 def most_specific(stats: Statistics, share: float, code: str) -> pd.DataFrame:
@@ -126,15 +140,6 @@ def _pitfalls(model: str, stamp: tuple[str, ...], _scene: Scene) -> pd.DataFrame
     return atlas.pitfalls(_scene.store, _scene.collection.source, _scene.register)
 
 
-def imports() -> dict[str, dict[str, Any]]:
-    """The manifest of every import by name."""
-    return {told["name"]: told for _, told in sorted(results.manifests(IMPORTED), key=_name)}
-
-
-def _name(entry: tuple[str, dict[str, Any]]) -> str:
-    return str(entry[1]["name"])
-
-
 def imported(scene: Scene, name: str) -> Import[NeuronSets | ActivationTable]:
     """An import by its name."""
     return load_import(scene.store, name)
@@ -146,14 +151,9 @@ def imported(scene: Scene, name: str) -> Import[NeuronSets | ActivationTable]:
 def backend(scene: Scene) -> LocalBackend:
     """The model, loaded once for all who visit this server."""
     source = scene.collection.source
-    found = _backend(source.fingerprint, scene.collection.dtype, scene)
+    found = loaded.backend(source, scene.collection.dtype)
     st.session_state.setdefault(_OPENED, set()).add(_place(scene))
     return found
-
-
-@st.cache_resource(show_spinner="Loading the model …", max_entries=1)
-def _backend(fingerprint: str, dtype: str, _scene: Scene) -> LocalBackend:
-    return open_backend(_scene.collection.source, dtype)
 
 
 def is_opened(scene: Scene) -> bool:

@@ -57,8 +57,8 @@ def share() -> float:
         "Share of the neurons",
         sorted({*state.RATES, state.get("share")}),
         format_func=words.percent,
-        help="LAPE selects this share of all neurons; top-rate membership gives each language this "
-        "share. Both papers take 1 %.",
+        help="LAPE selects this share of all neurons; top-rate membership and impact give each "
+        "language this share. The papers take 1 %.",
         width=160,
         **state.widget("share"),
     )

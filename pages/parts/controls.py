@@ -2,44 +2,38 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import streamlit as st
 
 from bridgex_core import figures
 from bridgex_core.errors import InputError
 from bridgex_core.neurons import layer_band
-from bridgex_core.spectrum import DEFAULT, METRICS, ORDERINGS, PAPER, SpectrumSettings
+from bridgex_core.spectrum import (
+    DEFAULT,
+    METRICS,
+    ORDERINGS,
+    PAPER,
+    SET_METRICS,
+    SpectrumSettings,
+)
 from pages.parts import state, words
 
 _PRESET = "preset_widget"
 
 
-def draw(depth: int) -> None:
-    """The row of controls; ``depth`` is the model's number of layers."""
+def draw(depth: int, *, sets_alone: bool = False) -> SpectrumSettings:
+    """The row of controls, and what they ask for.
+
+    Parameters
+    ----------
+    depth : the model's number of layers.
+    sets_alone : neuron sets are given, so that there is none to select.
+    """
     with st.container(horizontal=True, gap="xsmall"):
-        st.selectbox(
-            "Metric",
-            METRICS,
-            format_func=figures.METRIC_TITLES.__getitem__,
-            help=words.METRIC_HELP,
-            width=230,
-            **state.widget("metric"),
-        )
-        st.selectbox(
-            "Neurons",
-            list(words.SELECTIONS),
-            format_func=words.SELECTIONS.__getitem__,
-            help=words.SELECTION_HELP,
-            width=140,
-            **state.widget("selection"),
-        )
-        st.select_slider(
-            "Top rate",
-            sorted({*state.RATES, state.get("rate")}),
-            format_func=words.percent,
-            help="The share of all the model's neurons that stands for each language.",
-            width=100,
-            **state.widget("rate"),
-        )
+        metric = _metric(SET_METRICS if sets_alone else METRICS)
+        if not sets_alone:
+            _selection()
         layers(
             depth, "layers", "Only neurons of these layers are compared; 0 is next to the input."
         )
@@ -51,7 +45,43 @@ def draw(depth: int) -> None:
                 width=125,
                 **state.widget("order"),
             )
-        _presets()
+        if not sets_alone:
+            _presets()
+    return replace(state.settings(), metric=metric)
+
+
+def _metric(offered: tuple[str, ...]) -> str:
+    """The metric of the field, or the first one offered where it is not among them."""
+    chosen = state.get("metric") if state.get("metric") in offered else offered[0]
+    st.selectbox(
+        "Metric",
+        offered,
+        format_func=figures.METRIC_TITLES.__getitem__,
+        help=words.METRIC_HELP,
+        width=230,
+        **state.widget("metric", shown=lambda _: chosen),
+    )
+    return str(chosen)
+
+
+def _selection() -> None:
+    """Which neurons stand for a language."""
+    st.selectbox(
+        "Neurons",
+        list(words.SELECTIONS),
+        format_func=words.SELECTIONS.__getitem__,
+        help=words.SELECTION_HELP,
+        width=140,
+        **state.widget("selection"),
+    )
+    st.select_slider(
+        "Top rate",
+        sorted({*state.RATES, state.get("rate")}),
+        format_func=words.percent,
+        help="The share of all the model's neurons that stands for each language.",
+        width=100,
+        **state.widget("rate"),
+    )
 
 
 def _presets() -> None:

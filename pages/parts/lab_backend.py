@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import streamlit as st
 
 from bridgex_core.decoding import Backend
 from bridgex_core.endpoints import Endpoint, connect
 from bridgex_core.errors import InputError
 from bridgex_core.machine import gibibytes
-from bridgex_core.model_sources import ModelSource, find_model
-from bridgex_core.trials import open_backend
-from pages.parts import lab_state, state, words
+from bridgex_core.model_sources import ModelSource
+from pages.parts import lab_state, loaded, state, words
 from pages.parts.messages import told
 from pages.parts.results import Scene
 
 _ENDPOINT = "lab_endpoint"
 _PLACES = {lab_state.HERE: "This machine", lab_state.SERVER: "A server"}
-
-
-@st.cache_resource(show_spinner=False, max_entries=1)
-def _local(fingerprint: str, name: str, root: Path) -> Backend:
-    return open_backend(find_model(name, root))
 
 
 def chosen(scene: Scene) -> Backend:
@@ -40,7 +32,7 @@ def chosen(scene: Scene) -> Backend:
         return endpoint
     source = scene.collection.source
     with st.spinner(f"Loading {words.plain(source.title)}, once for everyone on this server …"):
-        return _local(source.fingerprint, source.name, scene.store.root)
+        return loaded.backend(source)
 
 
 def title(scene: Scene) -> str:

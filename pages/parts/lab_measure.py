@@ -7,24 +7,13 @@ from collections.abc import Sequence
 import pandas as pd
 import streamlit as st
 
-from bridgex_core import figures, jobs
+from bridgex_core import figures
 from bridgex_core.evaluation import Evaluation
 from bridgex_core.findings import MEASURES, all_items, bridged, changed_items, in_words
-from bridgex_core.study import Task
-from bridgex_core.tasks import KINDS
 from bridgex_core.xicl import Route
-from pages.parts import (
-    bridge_results,
-    compute,
-    downloads,
-    lab_ask,
-    lab_results,
-    lab_state,
-    state,
-    words,
-)
+from pages.parts import downloads, lab_ask, lab_results, measuring, state, words
 from pages.parts.lab_results import Measured
-from pages.parts.messages import attempt, told
+from pages.parts.messages import told
 from pages.parts.results import Scene
 
 
@@ -34,122 +23,31 @@ def draw(scene: Scene) -> None:
     if name == "chain":
         st.info("A chain of your own has no right answers to measure by.", icon=":material/info:")
         return
-    _controls(name)
-    if name in lab_ask.NEEDS_DATA and not lab_state.get("data"):
-        st.info("No data for this task ships with the product: give the path of your files.")
+    measuring.controls(name)
+    if measuring.lacks_data(name):
         return
-    tasks, routes = _tasks(scene, name), _routes(scene)
-    found = lab_results.measured(scene, tasks, routes)
+    tasks, routes = measuring.tasks(scene, name), measuring.routes(scene)
+    found = lab_results.measured(lab_results.evaluations(scene), tasks, routes)
     _work(scene, name, found, len(tasks))
     if found.evaluation is not None:
         told(_show)(scene, found, found.evaluation)
 
 
-def _controls(name: str) -> None:
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        st.number_input(
-            "Items", 1, 10_000, help="At most so many.", width=140, **state.widget("items")
-        )
-        if name == "bli":
-            st.number_input("Demonstrations", 0, 16, width=150, **state.widget("shots"))
-        elif KINDS[name].shown:
-            st.number_input("Demonstrations", 0, 16, width=150, **state.widget("lab_task_shots"))
-        st.number_input("Seed", 0, 10**6, width=130, **state.widget("seed"))
-        st.number_input(
-            "Runs",
-            1,
-            10,
-            help="Each with the next seed, so with other demonstrations.",
-            width=120,
-            disabled=not _shots(name),
-            **state.widget("lab_runs"),
-        )
-    if name != "bli":
-        lab_ask.data_field()
-
-
-def _shots(name: str) -> int:
-    return int(state.get("shots") if name == "bli" else lab_state.get("task_shots"))
-
-
-def _seeds(name: str) -> range:
-    runs = lab_state.get("runs") if _shots(name) else 1
-    return range(state.get("seed"), state.get("seed") + runs)
-
-
-def _tasks(scene: Scene, name: str) -> list[Task]:
-    """One a seed, with the prompts that the task comes with."""
-    return [
-        lab_ask.opened(scene, name, state.get("items"), _shots(name), seed, edited=False)
-        for seed in _seeds(name)
-    ]
-
-
-def _routes(scene: Scene) -> list[Route]:
-    source, target = scene.named((state.get("source"), state.get("target")))
-    through = scene.named(bridge_results.bridges())
-    return [Route.of(source, target), *(Route.of(source, target, bridge) for bridge in through)]
-
-
-def _command(scene: Scene, name: str) -> list[str]:
-    argv = [
-        *("evaluate", "--model", scene.collection.source.name, "--task", name),
-        *("--source", state.get("source"), "--target", state.get("target")),
-        *("--bridges", ",".join(bridge_results.bridges()) or "none"),
-        *("--items", str(state.get("items")), "--shots", str(_shots(name))),
-        *("--seed", ",".join(map(str, _seeds(name)))),
-    ]
-    if name != "bli" and lab_state.get("data"):
-        argv += ["--data", lab_state.get("data")]
-    return argv
-
-
 def _work(scene: Scene, name: str, found: Measured, runs: int) -> None:
     """The job that computes what is missing."""
-    argv, source = _command(scene, name), scene.collection.source
-    known = jobs.jobs(scene.store)
-    if running := [job for job in known if job.active]:
-        missing = found.missing
-        compute.watch(scene, running, lambda: _fewer(scene, name, missing))
-    own = [job for job in known if job.argv == tuple(argv)]
-    if not found.missing or any(job.active for job in own):
-        return
-    with st.container(border=True):
-        names = words.listed([_short(route) for route in found.missing], most=8)
-        if stopped := [job for job in own if job.state in compute.STOPPED]:
-            compute.offer_to_go_on(scene, stopped[0], f"not measured yet: {names}")
-            return
-        st.markdown(f"**Not measured yet:** {names}.")
-        ends = (state.get("source"), state.get("target"))
-        what = " → ".join(one.name for one in scene.named(ends))
-        with st.container(horizontal=True, vertical_alignment="center"):
-            st.button(
-                f"Measure {words.counted(len(found.missing), 'route')}",
-                type="primary",
-                icon=":material/play_arrow:",
-                disabled=not source.installed,
-                on_click=attempt,
-                args=(
-                    jobs.start,
-                    scene.store,
-                    f"{source.title}: {lab_ask.TASKS[name].lower()}, {what}",
-                    argv,
-                ),
-                key="lab_measure",
-            )
-            if source.installed:
-                st.caption(
-                    f"{words.counted(runs, 'run')} of up to {state.get('items')} items a route, "
-                    f"by {words.plain(source.title)} on this machine. The time it needs is told "
-                    "once it runs; it can be stopped and goes on later."
-                )
-            else:
-                st.caption(f"{words.plain(source.title)} is not installed. {source.how_to_get}")
+    work = measuring.Work(
+        measuring.command(scene, name),
+        f"{lab_ask.TASKS[name].lower()}, {measuring.pair(scene)}",
+        [_short(route) for route in found.missing],
+        len(found.missing),
+        runs,
+    )
+    measuring.offer(scene, work, lambda: _fewer(scene, name, found.missing), "lab_measure")
 
 
 def _fewer(scene: Scene, name: str, missing: Sequence[Route]) -> bool:
     """Whether a route that was missing is there by now."""
-    kept, tasks = lab_results.evaluations(scene), _tasks(scene, name)
+    kept, tasks = lab_results.evaluations(scene), measuring.tasks(scene, name)
     return any(not kept.missing(tasks, [route]) for route in missing)
 
 
@@ -168,7 +66,7 @@ def _show(scene: Scene, found: Measured, evaluation: Evaluation) -> None:
         f"{row.bridge or 'direct'} {100 * getattr(row, measure):.1f}" for row in table.itertuples()
     )
     downloads.chart(figure, "lab_routes", f"{MEASURES[measure]} of every route: {', '.join(rows)}.")
-    shots, runs = _shots(state.get("task")), len(evaluation.runs[0])
+    shots, runs = measuring.shots(state.get("task")), len(evaluation.runs[0])
     st.caption(
         f"{words.counted(len(evaluation.items), 'item')}, {shots} demonstrations, "
         f"{words.counted(runs, 'run')}. Whiskers are 95 % intervals (bootstrap over the items); "
@@ -180,7 +78,7 @@ def _show(scene: Scene, found: Measured, evaluation: Evaluation) -> None:
         name = f"{state.get('task')}-{'-'.join(pair)}"
         downloads.table_csv(table, f"{name}-routes", "Routes (CSV)")
         downloads.table_csv(all_items(evaluation), f"{name}-items", "All answers (CSV)")
-        title = f"{MEASURES[measure]}, {' → '.join(one.name for one in scene.named(pair))}"
+        title = f"{MEASURES[measure]}, {measuring.pair(scene)}"
         downloads.figure_html(figure, title, f"{name}-figure")
         downloads.picture_and_link()
     _items(scene, evaluation)
@@ -199,7 +97,7 @@ def _test(table: pd.DataFrame) -> str:
 def _table(scene: Scene, table: pd.DataFrame, measure: str) -> None:
     prefix = "mrr_" if measure == "mrr" else ""
     columns = {
-        "Route": [_named(scene, code) for code in table["bridge"]],
+        "Route": [measuring.route_name(scene, code) for code in table["bridge"]],
         "Value": 100 * table[measure],
         "from": 100 * table[f"{prefix}low"],
         "to": 100 * table[f"{prefix}high"],
@@ -222,10 +120,6 @@ def _table(scene: Scene, table: pd.DataFrame, measure: str) -> None:
     )
 
 
-def _named(scene: Scene, code: str) -> str:
-    return f"via {scene.register[code].name}" if code else "direct"
-
-
 def _items(scene: Scene, evaluation: Evaluation) -> None:
     """What a bridge fixed and broke."""
     routes = [number for number, codes in enumerate(evaluation.routes) if len(codes) > 2]
@@ -235,7 +129,7 @@ def _items(scene: Scene, evaluation: Evaluation) -> None:
     chosen = st.selectbox(
         "Bridge",
         routes,
-        format_func=lambda number: _named(scene, evaluation.routes[number][1]),
+        format_func=lambda number: measuring.route_name(scene, evaluation.routes[number][1]),
         width=260,
         key="lab_changed_route",
     )

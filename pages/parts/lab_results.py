@@ -79,9 +79,8 @@ def evaluations(scene: Scene) -> Evaluations:
     return Evaluations.of_model(scene.store, scene.collection.source, scene.collection.dtype)
 
 
-def measured(scene: Scene, tasks: Sequence[Task], routes: Sequence[Route]) -> Measured:
+def measured(kept: Evaluations, tasks: Sequence[Task], routes: Sequence[Route]) -> Measured:
     """What is stored of tasks that differ in their seed alone."""
-    kept = evaluations(scene)
     missing = tuple(route for route in routes if kept.missing(tasks, [route]))
     there = tuple(route for route in routes if route not in missing)
     if not there:

@@ -17,10 +17,9 @@ from bridgex_core.trials import AnyTrial, FreeTrial, ItemTrial, Outcome, Trial
 from pages.parts import state
 
 HERE, SERVER = "here", "server"
-TRY, MEASURE = "try", "measure"
+TRY, MEASURE = state.LAB_VIEWS
 _HISTORY = "lab_history"
 _DEFAULTS: dict[str, Any] = {
-    "lab_view": TRY,
     "lab_link": PAPER_TEMPLATE.link,
     "lab_arrow": PAPER_TEMPLATE.arrow,
     "lab_together": False,

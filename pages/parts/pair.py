@@ -8,8 +8,8 @@ from typing import Any
 import streamlit as st
 
 from bridgex_core import figures
-from bridgex_core import spectrum as core
 from bridgex_core.languages import Language
+from bridgex_core.pairs import Pair
 from bridgex_core.spectrum import SpectrumSettings
 from pages.parts import results, state, words
 from pages.parts.messages import told
@@ -79,7 +79,7 @@ def _chosen() -> None:
 def _show(scene: Scene, stats: Statistics, settings: SpectrumSettings, a: str, b: str) -> None:
     found = results.pair(stats, settings, a, b)
     first, second = scene.named((a, b))
-    interval = _numbers(found, first, second)
+    interval = _numbers(found, settings, first, second)
     st.plotly_chart(
         figures.pair_layers(found, (first, second)),
         key="pair_layers",
@@ -90,15 +90,17 @@ def _show(scene: Scene, stats: Statistics, settings: SpectrumSettings, a: str, b
     if stats.are_many:
         interval.caption(f"Its interval is worked out for up to {results.MANY} languages.")
         return
+    if stats.imported:
+        interval.caption("An import has no parts of a text to tell an interval from.")
+        return
     # Last, since it takes many spectra: everything else is on the screen by now.
     low, high = results.pair_interval(scene, stats, settings, a, b)
     if math.isfinite(low):
         interval.caption(f"95 % interval {_value(low, settings)} to {_value(high, settings)}")
 
 
-def _numbers(found: core.Pair, first: Language, second: Language) -> Any:
+def _numbers(found: Pair, settings: SpectrumSettings, first: Language, second: Language) -> Any:
     shared, only_a, only_b = (int(n.sum()) for n in (found.shared, found.only_a, found.only_b))
-    settings = state.settings()
     with st.container(horizontal=True):
         with st.container(width=220):
             st.metric(figures.METRIC_TITLES[settings.metric], _value(found.value, settings))
@@ -113,11 +115,15 @@ def _value(value: float, settings: SpectrumSettings) -> str:
     return f"{value:,.0f}" if settings.metric == "count" else f"{value:.3f}".replace("-", "−")
 
 
-def _table(found: core.Pair, first: Language, second: Language) -> None:
+def _table(found: Pair, first: Language, second: Language) -> None:
     if not len(found.strongest):
         st.caption("They share no neuron here: widen the layers or raise the top rate.")
         return
-    st.markdown("**The strongest shared neurons**")
+    st.markdown(
+        "**The strongest shared neurons**"
+        if "mean_a" in found.strongest
+        else "**The shared neurons**"
+    )
     columns = {
         "layer": "Layer",
         "neuron": "Neuron",
@@ -138,14 +144,18 @@ def _table(found: core.Pair, first: Language, second: Language) -> None:
             if name not in ("mean_a", "mean_b")
             else st.column_config.NumberColumn(label, format="%.3f")
             for name, label in columns.items()
+            if name in frame
         },
         alt=f"The neurons that {first.name} and {second.name} share, strongest first.",
     )
     more = len(found.strongest) - len(frame)
-    st.caption(
+    told_columns = (
         "Active: share of the tokens on which the neuron's activation is above zero. Mean: its "
-        "mean activation." + (f" {more:,} more are in the file." if more else "")
+        "mean activation."
+        if "mean_a" in frame
+        else "By position: neuron sets do not tell how active a neuron is."
     )
+    st.caption(told_columns + (f" {more:,} more are in the file." if more else ""))
     st.download_button(
         "Shared neurons (CSV)",
         lambda: found.strongest.to_csv(index=False),

@@ -15,6 +15,7 @@ import networkx as nx
 import pandas as pd
 import streamlit as st
 
+from bridgex_core import pairs
 from bridgex_core import spectrum as core
 from bridgex_core.activations import ActivationStats
 from bridgex_core.collection import (
@@ -31,7 +32,8 @@ from bridgex_core.fluency import Fluency
 from bridgex_core.fluency import hardly_known as is_hardly_known
 from bridgex_core.language_graph import LanguageMap, language_graph, language_map, positions
 from bridgex_core.languages import Language, Register
-from bridgex_core.neurons import ActivationTable
+from bridgex_core.neuron_files import IMPORTED, load_import
+from bridgex_core.neurons import ActivationTable, NeuronSets
 from bridgex_core.similarity import MatrixCorrelation, correlate
 from bridgex_core.spectrum import OverlapMatrix, SpectrumSettings
 from bridgex_core.store import Store, default_store
@@ -107,16 +109,20 @@ class Scene:
 
 @dataclass(frozen=True)
 class Statistics:
-    """Stored statistics of some languages, folded to two blocks each.
+    """Statistics of some languages, folded to two blocks each.
 
     Attributes
     ----------
     keys : (code, key of the store) of each language; what caches go by.
-    by_code : the statistics.
+    by_code : the statistics; empty where an import has neuron sets alone.
+    imported : the name of the import they come from; empty for those computed here.
+    sets : an import's neuron sets.
     """
 
     keys: Keys
     by_code: Mapping[str, ActivationStats]
+    imported: str = ""
+    sets: NeuronSets | None = None
 
     @property
     def languages(self) -> tuple[str, ...]:
@@ -154,6 +160,32 @@ def statistics(scene: Scene, blocks: int = HALVES) -> Statistics:
     return Statistics(tuple(keys), by_code)
 
 
+def imports() -> dict[str, dict[str, Any]]:
+    """The manifest of every import by name."""
+    found = {told["name"]: told for _, told in manifests(IMPORTED)}
+    return dict(sorted(found.items()))
+
+
+def imported(scene: Scene, name: str) -> Statistics:
+    """An import in the place of statistics computed here.
+
+    Raises
+    ------
+    InputError
+        There is none of that name.
+    """
+    found = load_import(scene.store, name)
+    keys = tuple((code, f"{IMPORTED} {name} {found.digest}") for code in found.result.languages)
+    if isinstance(found.result, NeuronSets):
+        return Statistics(keys, {}, name, found.result)
+    return Statistics(keys, found.result.statistics(), name)
+
+
+def depth(stats: Statistics) -> int:
+    """The model's number of layers."""
+    return table(stats).layers if stats.sets is None else int(stats.sets.masks.shape[1])
+
+
 def table(stats: Statistics) -> ActivationTable:
     """Totals of every neuron."""
     return _table(stats.keys, stats)
@@ -171,6 +203,8 @@ def matrix(stats: Statistics, settings: SpectrumSettings) -> OverlapMatrix:
 
 @st.cache_resource(show_spinner=False, max_entries=128)
 def _matrix(keys: Keys, settings: SpectrumSettings, _stats: Statistics) -> OverlapMatrix:
+    if _stats.sets is not None:
+        return core.spectrum_of_sets(_stats.sets, settings)
     return core.spectrum(table(_stats), settings)
 
 
@@ -240,7 +274,7 @@ def _fluency_key(scene: Scene, code: str) -> str:
     return scene.collection.key(FLUENCY, scene.collection.corpus.text(code))
 
 
-def pair(stats: Statistics, settings: SpectrumSettings, a: str, b: str) -> core.Pair:
+def pair(stats: Statistics, settings: SpectrumSettings, a: str, b: str) -> pairs.Pair:
     """What two languages share, without the interval."""
     return _pair(stats.keys, settings, a, b, stats)
 
@@ -262,8 +296,10 @@ def _pair(
     b: str,
     _stats: Statistics,
     blocks: int = HALVES,
-) -> core.Pair:
-    return core.pair(_stats.by_code, settings, a, b)
+) -> pairs.Pair:
+    if _stats.sets is not None:
+        return pairs.pair_of_sets(_stats.sets, settings, a, b)
+    return pairs.pair(_stats.by_code, settings, a, b)
 
 
 def placed(stats: Statistics, settings: SpectrumSettings) -> LanguageMap:

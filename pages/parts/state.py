@@ -24,6 +24,7 @@ from bridgex_core.errors import InputError
 from bridgex_core.interventions import ACTIONS
 from bridgex_core.model_sources import find_model
 from bridgex_core.neurons import SELECTIONS, TIES, layer_band
+from bridgex_core.perturbations import PERTURBATIONS, named_perturbations
 from bridgex_core.probing import KNOWN_RULES
 from bridgex_core.rankers import COMBINED
 from bridgex_core.spectrum import DEFAULT, METRICS, ORDERINGS, SpectrumSettings
@@ -35,6 +36,7 @@ DTYPES = ("float32", "bfloat16")
 POOLED = ("auto", "yes", "no")
 TASKS = ("bli", "reading", "inference", "translation", "summary", "chain")
 VIEWS = tuple(words.VIEWS)
+LAB_VIEWS = ("try", "measure")
 ANALYSES = tuple(words.ANALYSES)
 METHODS = tuple(words.METHODS)
 SETTLING = 1.5  # seconds
@@ -197,10 +199,12 @@ FIELDS: dict[str, Field] = {
     "length": Field("no", _one_of(("no", "yes"))),
     "known": Field(KNOWN_RULES[0], _one_of(KNOWN_RULES)),
     "task": Field(TASKS[0], _one_of(TASKS)),
+    "lab_view": Field(LAB_VIEWS[0], _one_of(LAB_VIEWS)),
     "text": Field("", str),
     "shots": Field(4, _whole(0, 16)),
     "seed": Field(0, _whole(0, 10**6)),
     "items": Field(100, _whole(1, 10**5)),
+    "perturb": Field(PERTURBATIONS, named_perturbations, ",".join),
     "analysis": Field(ANALYSES[0], _one_of(ANALYSES)),
     "method": Field(METHODS[0], _one_of(METHODS)),
     "share": Field(0.01, _rate, "{:g}".format),
@@ -216,7 +220,11 @@ FIELDS: dict[str, Field] = {
     "strength": Field(2.0, _strength, "{:g}".format),
     "like": Field(None, _language),
     "question": Field("", str),
+    "words": Field(20, _whole(1, 10_000)),
+    "texts": Field(None, _codes, ",".join),
+    "tokens": Field(300, _whole(10, 100_000)),
     "imported": Field(None, str),
+    "drawn_from": Field(None, str),
 }
 
 

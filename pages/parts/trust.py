@@ -19,6 +19,9 @@ from pages.parts.results import Scene, Statistics
 def draw(scene: Scene, stats: Statistics, settings: SpectrumSettings) -> None:
     """The panel beneath the picture."""
     st.subheader("How far to trust this picture")
+    if stats.imported:
+        _imported(stats, settings)
+        return
     left, right = st.columns(2, gap="large")
     with left:
         told(_halves)(scene, stats, settings)
@@ -26,6 +29,22 @@ def draw(scene: Scene, stats: Statistics, settings: SpectrumSettings) -> None:
         told(_rates)(stats, settings)
     with right:
         told(_fluency)(scene, stats)
+
+
+def _imported(stats: Statistics, settings: SpectrumSettings) -> None:
+    """An import tells of its text and its model nothing but totals, at most."""
+    if stats.sets is not None:
+        st.caption(
+            "These are neuron sets as they were imported: how they were chosen, on how much text, "
+            "and how sure they are, is with those who made them."
+        )
+        return
+    st.caption(
+        "These are totals as they were imported, so the picture cannot be made from two halves of "
+        "the text."
+    )
+    told(_ties)(stats, settings)
+    told(_rates)(stats, settings)
 
 
 def _halves(scene: Scene, stats: Statistics, settings: SpectrumSettings) -> None:
@@ -61,10 +80,9 @@ def _ties(stats: Statistics, settings: SpectrumSettings) -> None:
 
 def tie_words(frame: pd.DataFrame, settings: SpectrumSettings) -> str:
     """How many neurons are saturated, and how many the tie-break chose."""
-    sizes = _span(frame["set_size"])
     saturated = (
-        f"**Saturation.** {_span(frame['saturated'])} neurons of a language are active on every "
-        f"token (probability 1); a set holds {sizes}."
+        f"**Saturation.** {words.span(frame['saturated'])} neurons of a language are active on "
+        f"every token (probability 1); a set holds {words.span(frame['set_size'])}."
     )
     chosen = frame["chosen_by_tie_break"]
     if settings.ties == "include":
@@ -72,14 +90,9 @@ def tie_words(frame: pd.DataFrame, settings: SpectrumSettings) -> str:
     if not chosen.any():
         return f"{saturated} No neuron of any set was chosen by the tie-break."
     return (
-        f"{saturated} The tie-break (mean activation, then position) chose {_span(chosen)} "
+        f"{saturated} The tie-break (mean activation, then position) chose {words.span(chosen)} "
         f"neurons a language; take their share of the picture with care."
     )
-
-
-def _span(numbers: pd.Series) -> str:
-    low, high = int(numbers.min()), int(numbers.max())
-    return f"{low:,}" if low == high else f"{low:,} to {high:,}"
 
 
 def _rates(stats: Statistics, settings: SpectrumSettings) -> None:

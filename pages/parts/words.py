@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from bridgex_core.figures import METRIC_TITLES
 from bridgex_core.languages import Language
@@ -34,8 +34,10 @@ ANALYSES = {
     "thought": "Language of thought",
     "alignment": "Alignment",
     "interventions": "Interventions",
+    "detection": "Detection",
     "pitfalls": "Pitfalls",
-    "files": "Import and export",
+    "robustness": "Robustness",
+    "files": "Files",
 }
 METHODS = {"lape": "LAPE", "sharing": "Sharing Matters", "membership": "Top-rate membership"}
 METHOD_HELP = (
@@ -109,6 +111,16 @@ def counted(number: int, noun: str) -> str:
     ('1 language', '1,200 tokens')
     """
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def span(numbers: Collection[int]) -> str:
+    """From the least to the most of some numbers.
+
+    >>> span([1200, 7]), span([3, 3])
+    ('7 to 1,200', '3')
+    """
+    low, high = min(numbers), max(numbers)
+    return f"{low:,}" if low == high else f"{low:,} to {high:,}"
 
 
 def percent(share: float) -> str:

@@ -7,18 +7,23 @@ import numpy as np
 import pytest
 import torch
 
+from bridgex_core import jobs
 from bridgex_core.activations import ActivationStats
 from bridgex_core.cli.atlas import ANALYSES
 from bridgex_core.collection import STATISTICS
 from bridgex_core.store import open_store
 
-from .conftest import HAND_MADE, Place
+from .conftest import ACTIVE, HAND_MADE, Place
 from .test_main import NO_TORCH, process
 
 THREE = ["--languages", "sw,en,de"]
 PAIR = ["--languages", "sw,en", "--dtype", "float32"]
 FOUR = ["--top-rate", str(4 / 128)]
 SETS = "language,layer,neuron\nswh_Latn,0,1\nswh_Latn,1,5\neng_Latn,1,5\neng_Latn,1,63\n"
+
+
+def never(*_: object, **__: object) -> None:
+    raise AssertionError("it is stored")
 
 
 @pytest.fixture
@@ -110,10 +115,7 @@ def test_hidden_states_are_recorded_once(run, place, monkeypatch):
     assert ((values >= 0) & (values <= 1)).all()
     np.testing.assert_allclose(found["pooled"], values.mean(0))
 
-    def never(*_, **__):
-        raise AssertionError("they are stored")
-
-    monkeypatch.setattr("bridgex_core.cli.atlas_statistics.load_quietly", never)
+    monkeypatch.setattr("bridgex_core.cli.atlas_alignment.load_quietly", never)
     assert run(*words).json == found
 
 
@@ -194,12 +196,101 @@ def test_means_and_sets_of_an_import(run, refused, place, sets):
     assert (first["settings"]["mean"], other["settings"]["mean"]) == ("swh_Latn", "eng_Latn")
     assert (first["settings"]["strength"], first["settings"]["method"]) == (1, None)
     assert first["changed"] != other["changed"]
-    assert "has no sets of deu_Latn" in refused(*words, *THREE)
+    assert "has no set of deu_Latn" in refused(*words, *THREE)
     assert "--mean names deu_Latn" in refused(*words, "--action", "replace", "--mean", "de")
     assert "--action replace" in refused(*words, "--mean", "en")
     assert "not a finite number" in refused(*words, "--action", "scale", "--strength", "nan")
     assert "at least one" in refused(*words, "--tokens", "0")
     assert "the names are: mine" in refused(*words, "--sets", "yours")
+
+
+def test_a_perplexity_that_is_stored_needs_no_model(run, refused, collected, monkeypatch):
+    words = ["atlas", "intervene", *collected.options, *THREE, "--top-rate", "0.1", "--bar", "0.5"]
+    words += ["--tokens", "40", "--texts", "de,sw", "--json"]
+    found = run(*words).json
+    assert found["sets"] == found["languages"] == ["deu_Latn", "swh_Latn"]
+    assert "--texts names fin_Latn" in refused(*words, "--texts", "sw,fi")
+    monkeypatch.setattr("bridgex_core.cli.atlas_interventions.load_quietly", never)
+    again = run(*words).json
+    assert {**again, "seconds": 0} == {**found, "seconds": 0}
+
+
+TRANSLATE = ["--source", "de", "--target", "sw", "--items", "8", "--shots", "1"]
+
+
+def test_words_are_translated_with_neurons_changed(run, collected, monkeypatch):
+    words = ["atlas", "translate", *collected.options, *THREE, *TRANSLATE, "--of", "sw"]
+    words += ["--top-rate", "0.1", "--bar", "0.5", "--action", "scale", "--strength", "90"]
+    found = run(*words, "--json").json
+    assert (found["source"], found["target"], found["words"]) == ("deu_Latn", "swh_Latn", 8)
+    assert (found["set"], found["settings"]["strength"]) == ("lape:swh_Latn", 90)
+    plain, changed, control = found["runs"]
+    assert [row["run"] for row in found["runs"]] == ["plain", "changed", "control"]
+    assert plain["mrr_difference"] is None
+    for row in (changed, control):
+        assert row["mrr_difference"] == pytest.approx(row["mrr"] - plain["mrr"])
+        assert row["mrr_low"] <= row["mrr_difference"] <= row["mrr_high"]
+        assert sum(row["written"].values()) == pytest.approx(1)
+    assert changed["mrr"] != plain["mrr"]
+    same = run(*words, "--strength", "1", "--json").json
+    assert [row["mrr"] for row in same["runs"]] == [plain["mrr"]] * 3
+    assert same["runs"][1]["mrr_difference"] == 0
+    monkeypatch.setattr("bridgex_core.cli.atlas_interventions.load_quietly", never)
+    assert run(*words, "--json").json["runs"] == found["runs"]
+    told = [line.split() for line in run(*words).out.splitlines()]
+    assert told[0] == [
+        "run",
+        "accuracy",
+        "change",
+        "mrr",
+        "change",
+        "deu_Latn",
+        "swh_Latn",
+        "other",
+    ]
+    assert [line[0] for line in told[1:4]] == ["plain", "changed", "control"]
+
+
+def test_which_sets_can_be_translated_with(run, refused, collected, sets):
+    assert run("atlas", "import", sets, "--name", "mine", *collected.options[:2]).code == 0
+    words = ["atlas", "translate", *collected.options, *THREE, *TRANSLATE, "--top-rate", "0.1"]
+    words += ["--items", "2"]
+    shared = run(*words, "--shared", "--json").json
+    own = run(*words, "--sets", "mine", "--of", "sw", "--json").json
+    assert (shared["set"], own["set"], own["neurons"]) == ("shared", "import:swh_Latn:mine", 2)
+    assert own["runs"][0] == shared["runs"][0]
+    most = run(*words, "--method", "membership", "--of", "sw", "--json").json
+    assert (most["neurons"], most["settings"]["method"]) == (13, "membership")
+    assert 0 < shared["neurons"] < 13
+    assert "has no set of deu_Latn" in refused(*words, "--sets", "mine", "--of", "de")
+    assert "give --of instead of --shared" in refused(*words, "--sets", "mine", "--shared")
+    assert "language 'fin_Latn' is unknown" in refused(*words, "--of", "fi")
+    assert "at least one of --items" in refused(*words, "--of", "sw", "--items", "0")
+    assert "--of --shared" in refused(*words)
+
+
+def test_long_work_reports_to_its_job(run, collected, monkeypatch):
+    """Each as a job: started as the dashboard does, here without a process of its own."""
+    store, names = open_store(collected.store), [*collected.options, *THREE]
+    lape = ["--top-rate", "0.1", "--bar", "0.5"]
+    commands = (
+        ["intervene", *names, *lape, "--tokens", "20", "--texts", "sw"],
+        ["translate", *names, *lape, *TRANSLATE, "--items", "2", "--of", "sw"],
+        ["alignment", *names, "--measure", "hidden"],
+    )
+    monkeypatch.setattr(jobs, "_launch", lambda store, job, command: jobs._write(
+        store, job, "job.json", **command, run="1", started=jobs._now()
+    ))  # fmt: skip
+    for command in commands:
+        argv = ["atlas", *command]
+        job = jobs.start(store, "work", argv)
+        assert run(*argv, "--job", job.id).code == 0
+        ended = jobs.job(store, job.id)
+        assert (ended.state, ended.fraction) == ("done", 1)
+        assert ended.message, command
+    job = jobs.start(store, "work", ["atlas", *commands[0], "--tokens", "0"])
+    assert run(*job.argv, "--job", job.id).code == 2
+    assert "at least one of --tokens" in jobs.job(store, job.id).error
 
 
 # ---- Files -------------------------------------------------------------------------------------
@@ -245,6 +336,46 @@ def test_statistics_go_out_and_come_in(run, hand_made, tmp_path):
     again = run("atlas", "export", "dumps", "--out", tmp_path / "again", *store, "--json").json
     assert len(again["files"]) == 3
     assert run("atlas", "import", *files, *THREE, "--name", "dumps", *store).code == 0
+
+
+def test_lape_and_the_spectrum_of_an_import_are_those_of_its_origin(run, hand_made, tmp_path):
+    words = ["atlas", "export", *hand_made.options, *THREE, "--out", tmp_path / "dumps"]
+    assert run(*words, "--content", "activations").code == 0
+    files = [tmp_path / "dumps" / f"activation.{code}" for code in HAND_MADE]
+    store = hand_made.options[:2]
+    assert run("atlas", "import", *files, *THREE, "--name", "dumps", *store).code == 0
+    taken = ["--import", "dumps", *store]
+    for command in (["atlas", "lape", *FOUR], ["spectrum", *ACTIVE, "--order", "given"]):
+        own = run(*command, *hand_made.options, *THREE, "--json").json
+        other = run(*command, *taken, "--json").json
+        assert (other["import"], other["model"], other["corpus"]) == ("dumps", None, None)
+        same = set(own) - {"model", "corpus", "dtype", "reliability"}
+        assert {name: other[name] for name in same} == {name: own[name] for name in same}
+        assert "imported as 'dumps'" in run(*command, *taken).out
+    two = run("spectrum", *ACTIVE, *taken, "--languages", "en,de", "--json").json
+    assert (sorted(two["languages"]), two["tokens"]) == (["deu_Latn", "eng_Latn"], [40, 40])
+    refused = run("spectrum", *taken, "--languages", "en,fra_Latn")
+    assert refused.code == 2
+    assert "has no fra_Latn" in refused.err
+
+
+def test_the_spectrum_of_imported_sets(run, hand_made, tmp_path):
+    out = tmp_path / "sets.csv"
+    words = ["atlas", "export", *hand_made.options, *THREE, *FOUR, "--method", "membership"]
+    assert run(*words, "--format", "csv", "--out", out).code == 0
+    store = hand_made.options[:2]
+    shape = ["--layers", "2", "--width", "64"]
+    assert run("atlas", "import", out, *THREE, *shape, "--name", "sets", *store).code == 0
+    taken = ["--import", "sets", *store]
+    own = run("spectrum", *hand_made.options, *ACTIVE, *THREE, "--order", "given", "--json").json
+    found = run("spectrum", *taken, "--metric", "jaccard", "--order", "given", "--json").json
+    for name in ("languages", "layers", "values", "shared", "sizes"):
+        assert found[name] == own[name]
+    assert (found["tokens"], found["reliability"]) == (None, None)
+    refused = run("spectrum", *taken, "--metric", "centred")
+    assert (refused.code, refused.out) == (2, "")
+    assert "needs activation statistics" in refused.err
+    assert "holds neuron sets" in run("atlas", "lape", *taken).err
 
 
 def test_neurons_of_languages_are_exported(run, hand_made, tmp_path):

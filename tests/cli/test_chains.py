@@ -4,6 +4,7 @@ import pytest
 
 from bridgex_core.bli import Bli
 from bridgex_core.cli import chains
+from bridgex_core.errors import InputError
 from bridgex_core.languages import register
 from bridgex_core.xicl import Route
 
@@ -86,6 +87,22 @@ def test_what_a_backend_cannot_tell_is_left_out_with_the_reason(run, place, dict
     assert "The server does not tell." in told.out
 
 
+def test_a_key_is_read_from_its_file(refused, place, tmp_path, monkeypatch):
+    given = []
+
+    def connect(url, model, *, api_key):
+        given.append((url, model, api_key))
+        raise InputError("Enough.")
+
+    monkeypatch.setattr("bridgex_core.cli.backends.connect", connect)
+    key = tmp_path / "key.txt"
+    key.write_text("secret\n")
+    words = ["try", *PAIR, "--word", "api", "--server", "http://x", *place.options[:2]]
+    assert "Enough." in refused(*words, "--server-key", key)
+    refused(*words)
+    assert given == [("http://x", None, "secret"), ("http://x", None, None)]
+
+
 def test_a_tiny_model(run, place):
     words = ["try", *PAIR, "--bridge", "en", "--word", "api", "--shots", "1", "--dtype", "float32"]
     first = run(*words, *place.options[:4], "--json")
@@ -115,6 +132,8 @@ def test_a_tiny_model(run, place):
         ([*PAIR, "--word", "api", "--shots", "9999"], "fewer than the 9999"),
         ([*PAIR, "--word", "api", "--template", "{text}"], "{language}"),
         ([*PAIR, "--word", "api", "--server-model", "x"], "give --server too"),
+        ([*PAIR, "--word", "api", "--server-key", "x"], "--server-key is of a server"),
+        ([*PAIR, "--word", "api", "--server", "http://x", "--server-key", "/no"], "can't be read"),
         ([*PAIR, "--word", "api", "--server", "http://x", "--model", "y"], "leave out --server"),
         ([*PAIR, "--word", "api", "--server", "nonsense"], "no address of a server"),
         ([*PAIR, "--word", "api", "--server", "http://127.0.0.1:9"], "No server answers"),

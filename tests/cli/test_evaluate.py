@@ -134,6 +134,39 @@ def test_a_template_of_ones_own(run, refused, place, dictionary, tmp_path):
     assert "{nonsense}" in refused(*words, "--task", "translation", "--template", path)
 
 
+def test_the_same_on_perturbed_items(run, place, dictionary):
+    words = ["evaluate", *WORDS, "--bridges", "en", *place.options[:4]]
+    assert run(*words, "--dtype", "float32").code == 0
+    perturbed = [*words, "--perturb", "case,transliteration,typos"]  # in the format that is kept
+    told = run(*perturbed, "--json").json
+    assert told["unchanged_by"] == ["transliteration"]
+    rows = told["robustness"]
+    assert [row["measure"] for row in rows] == ["accuracy"] * 4 + ["mrr"] * 4
+    assert [row["perturbation"] for row in rows[:4]] == ["case", "case", "typos", "typos"]
+    assert [row["bridge"] for row in rows[:4]] == [None, "eng_Latn"] * 2
+    for row in rows[:4]:  # the dictionary knows no word in capitals, nor with a typo
+        assert (row["items"], row["perturbed"]) == (8, 0)
+        assert row["drop"] == row["clean"] == (0.75 if row["bridge"] else 0.5)
+        assert row["low"] <= row["drop"] <= row["high"]
+    assert rows[0]["against_direct"] is None
+    assert rows[1]["against_direct"] == 0.25
+    calls = len(dictionary.calls)
+    assert "robustness" not in run(*words, "--json").json
+    lines = run(*perturbed).out.splitlines()
+    assert len(dictionary.calls) == calls  # from the store
+    assert "Drop in accuracy, over the words that change" in lines
+    assert lines[-1] == "Transliteration changes none of the 8 words of Indonesian."
+    assert sum(line.startswith("typos  ") for line in lines) == 4
+
+
+def test_all_perturbations(run, place, dictionary):
+    words = ["evaluate", *WORDS, "--bridges", "none", "--perturb", "all", *place.options[:4]]
+    words += ["--dtype", "float32"]
+    told = run(*words, "--json").json
+    assert {row["perturbation"] for row in told["robustness"]} == {"typos", "case", "distractors"}
+    assert told["unchanged_by"] == ["diacritics", "transliteration"]
+
+
 def test_ctrl_c_keeps_finished_routes(run, place, dictionary, monkeypatch):
     words = ["evaluate", *WORDS, "--bridges", "en,es", *place.options[:4], "--json"]
     write = DictionaryBackend.generate
@@ -196,6 +229,8 @@ def test_a_tiny_model(run, place):
         (["--seed", "0,1", "--shots", "0"], "every seed gives the same"),
         (["--shots", "9999"], "fewer than the 9999"),
         (["--task", "poetry"], "poetry"),
+        (["--perturb", "typos,noise"], "no perturbation 'noise'"),
+        (["--perturb", "case,case"], "a perturbation twice"),
         (["--task", "summary", "--shots", "0"], "docs/tasks.md"),
         (["--task", "translation", "--data", "/no/such"], "/no/such"),
         (["--data", "/no/such"], "takes a lexicon"),

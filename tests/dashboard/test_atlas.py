@@ -1,5 +1,6 @@
 """The Atlas page: its analyses, by statistics alone and with a tiny model."""
 
+import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -10,10 +11,11 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from bridgex_core import figures
+from bridgex_core import figures, jobs
 from bridgex_core.alignment import SentenceStates, alignment_matrix
 from bridgex_core.candidates import LocalBackend
-from bridgex_core.collection import Collection, collect_languages
+from bridgex_core.cli import main
+from bridgex_core.collection import Collection, collect_languages, stored_table
 from bridgex_core.corpora import open_corpus
 from bridgex_core.languages import STUDY_LANGUAGES
 from bridgex_core.model_sources import find_model
@@ -24,14 +26,26 @@ from bridgex_core.neuron_classes import (
     intersections,
     lape,
 )
-from bridgex_core.neuron_files import IMPORTED, export_sets
+from bridgex_core.neuron_files import IMPORTED, Import, export_sets, save_import
 from bridgex_core.neurons import top_neurons
 from bridgex_core.store import Store
 from bridgex_core.trials import open_backend
 from pages.parts.state import ANALYSES
 
 from ..conftest import CORPUS_LANGUAGES
-from .driving import LAYERS, PROJECT, STATS, WIDTH, Open, calm, link, table, words_of
+from .driving import (
+    LAYERS,
+    PROJECT,
+    STATS,
+    WIDTH,
+    Office,
+    Open,
+    calm,
+    job,
+    link,
+    table,
+    words_of,
+)
 
 PAGE = "pages/atlas.py"
 FIGURES = (
@@ -111,9 +125,12 @@ def test_a_link_restores_every_analysis(opened: Open) -> None:
     wanted = {
         "neuron": {"neuron": "3:7", "of": "deu_Latn"},
         "alignment": {"layer": "4", "pair": "deu_Latn,eng_Latn"},
-        "interventions": {"neurons": "shared", "action": "scale", "strength": "5"},
+        "interventions": {
+            "neurons": "shared", "action": "scale", "strength": "5", "words": "50",
+            "texts": "deu_Latn,fin_Latn", "tokens": "100",
+        },
         "thought": {"prompt": "one two", "through": "deu_Latn"},
-    }
+    }  # fmt: skip
     for analysis, fields in wanted.items():
         app = opened(analysis=analysis, **fields)
         calm(app.switch_page(PAGE).run())
@@ -243,7 +260,7 @@ def modelled(
 ) -> Open:
     backend, store, of = tiny
     monkeypatch.setattr("pages.parts.results.default_store", lambda: store)
-    monkeypatch.setattr("pages.parts.atlas_results.open_backend", lambda *args: backend)
+    monkeypatch.setattr("pages.parts.loaded.open_backend", lambda *args: backend)
 
     def open_page(analysis: str, **view: str) -> AppTest:
         about = {
@@ -298,23 +315,166 @@ def test_interventions_run_beside_a_random_set(modelled: Open, seen: dict[str, A
     assert not any(button.key == "atlas_answer" for button in app.button)
 
 
-def test_the_perplexity_matrix(modelled: Open, seen: dict[str, Any]) -> None:
-    app = modelled("interventions", share="0.1", neurons="lape:fin_Latn")
-    app.multiselect(key="perplexity_languages").set_value(["fin_Latn", "swh_Latn"]).run()
-    calm(app.button(key="atlas_perplexity").click().run())
+# ---- Jobs --------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def desk(modelled: Open, monkeypatch: pytest.MonkeyPatch) -> Office:
+    """Jobs that run nowhere: `known` is what the list holds, `calls` what the buttons asked for.
+
+    The page itself has no model.
+    """
+    calls: Office = {"known": [], "calls": []}
+    monkeypatch.setattr("pages.parts.loaded.open_backend", None)
+    monkeypatch.setattr(jobs, "jobs", lambda store: tuple(calls["known"]))
+    for name in ("start", "resume"):
+        monkeypatch.setattr(
+            jobs, name, lambda store, *args, name=name: calls["calls"].append((name, *args))
+        )
+    return calls
+
+
+def ran(argv: list[str], store: Store, capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
+    """What a job's command answers."""
+    assert main([*argv, "--store", str(store.root), "--json"]) == 0
+    found: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return found
+
+
+def asked_for(app: AppTest, key: str, desk: Office) -> list[str]:
+    """The command that a button starts."""
+    calm(app.button(key=key).click().run())
+    name, title, argv = desk["calls"][-1]
+    assert name == "start"
+    assert title.startswith("tiny-model")
+    return list(argv)
+
+
+PLACE = {"share": "0.1", "source": "deu_Latn", "target": "swh_Latn", "neurons": "lape:deu_Latn"}
+
+
+def test_word_translation_is_a_job_whose_result_stays(
+    modelled: Open,
+    desk: Office,
+    tiny: tuple[LocalBackend, Store, Collection],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    _, store, of = tiny
+    view = {**PLACE, "action": "scale", "strength": "9", "words": "3"}
+    argv = asked_for(modelled("interventions", **view), "atlas_translation", desk)
+    assert argv == [
+        *("atlas", "translate", "--model", of.source.name, "--corpus", of.corpus.name),
+        *("--dtype", "float32", "--languages", ",".join(CORPUS_LANGUAGES), "--top-rate", "0.1"),
+        *("--action", "scale", "--strength=9.0", "--of", "deu_Latn"),
+        *("--source", "deu_Latn", "--target", "swh_Latn", "--items", "3"),
+    ]
+    desk["known"] = [job("cancelled", argv=tuple(argv))]
+    app = modelled("interventions", **view)
+    assert "was cancelled at 40%: not computed for this choice yet" in words_of(app)
+    calm(next(button for button in app.button if button.label == "Go on").click().run())
+    assert desk["calls"][-1] == ("resume", "0" * 16)
+    desk["known"] = [job(argv=tuple(argv))]
+    calm(app.run())  # it stands above, and the part is drawn anew with it
+    assert len(app.get("progress")) == 1
+    assert "being computed, see above" in words_of(app)
+    desk["known"] = []
+
+    found = ran(argv, store, capsys)
+    app = modelled("interventions", **view)
+    table = app.dataframe[0].value
+    assert list(table["run"]) == ["Unchanged", "Set changed", "Random set changed"]
+    for row, run in zip(table.to_dict("records"), found["runs"], strict=True):
+        assert (row["accuracy"], row["mrr"], row["words"]) == (run["accuracy"], run["mrr"], 3)
+    shown, run = table["rank"][1], found["runs"][1]
+    low, high = (f"{run[name]:+.3f}".replace("-", "−") for name in ("mrr_low", "mrr_high"))
+    assert shown.endswith(f"({low} to {high})")
+    assert table["rank"][0] == ""
+    assert "3 words of the bundled lexicon" in words_of(app)
+    assert "few words show large effects only" in words_of(app)
+    assert link(app)["words"] == "3"
+    assert "atlas_translation" not in [button.key for button in app.button]
+
+
+def test_perplexity_is_a_job_whose_result_stays(
+    modelled: Open,
+    desk: Office,
+    seen: dict[str, Any],
+    tiny: tuple[LocalBackend, Store, Collection],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    _, store, _ = tiny
+    app = modelled("interventions", **PLACE)
+    assert app.multiselect(key="texts_widget").value == list(CORPUS_LANGUAGES[:3])
+    app.multiselect(key="texts_widget").set_value(["swh_Latn", "fin_Latn"]).run()
+    app.selectbox(key="action_widget").select("replace").run()
+    app.selectbox(key="like_widget").select("hun_Latn").run()
+    app = calm(app.number_input(key="tokens_widget").set_value(40).run())
+    argv = asked_for(app, "atlas_perplexity", desk)
+    assert argv[:2] == ["atlas", "intervene"]
+    assert argv[-11:] == [
+        *("--top-rate", "0.1", "--action", "replace", "--strength=1.0", "--mean", "hun_Latn"),
+        *("--texts", "fin_Latn,swh_Latn", "--tokens", "40"),
+    ]
+    assert "perplexity_matrix" not in seen
+    found = ran(argv, store, capsys)
+    view = link(app)
+    assert (view["texts"], view["tokens"]) == ("swh_Latn,fin_Latn", "40")
+    about = ("analysis", "model", "corpus", "languages")
+    app = modelled("interventions", **{name: view[name] for name in view if name not in about})
     change = seen["perplexity_matrix"][0]
     assert change.sets == change.languages == ("fin_Latn", "swh_Latn")
-    assert (change.tokens == 300).all()
-    assert len(app.get("plotly_chart")) == 2
+    assert change.changed.tolist() == found["changed"]
+    assert change.control.tolist() == found["control"]
+    assert "40 tokens predicted a language" in words_of(app)
+    assert not any(button.key == "atlas_perplexity" for button in app.button)
 
 
-def test_hidden_states_are_recorded_when_asked(modelled: Open, seen: dict[str, Any]) -> None:
+def test_sets_of_an_import_are_changed_by_jobs_too(
+    modelled: Open,
+    desk: Office,
+    seen: dict[str, Any],
+    tiny: tuple[LocalBackend, Store, Collection],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    _, store, of = tiny
+    sets = top_neurons(stored_table(store, of, CORPUS_LANGUAGES[:2]), top_rate=0.05)
+    save_import(store, "my sets", Import(sets, ("a.csv",), "0" * 64, ()))
+    app = modelled(
+        "interventions", neurons="import:eng_Latn:my sets", tokens="40", source="deu_Latn",
+        target="swh_Latn", words="2",
+    )  # fmt: skip
+    assert app.multiselect(key="texts_widget").options == ["German", "English"]
+    argv = asked_for(app, "atlas_perplexity", desk)
+    assert "--sets=my sets" in argv
+    found = ran(argv, store, capsys)
+    calm(app.run())
+    assert seen["perplexity_matrix"][0].changed.tolist() == found["changed"]
+    assert found["sizes"] == [6, 6]
+    assert asked_for(app, "atlas_translation", desk)[-8:-6] == ["--of", "eng_Latn"]
+    app = modelled("interventions", neurons="shared", share="0.1", source="deu_Latn", words="2")
+    assert "--shared" in asked_for(app, "atlas_translation", desk)
+
+
+def test_hidden_states_are_a_job(
+    modelled: Open,
+    desk: Office,
+    seen: dict[str, Any],
+    tiny: tuple[LocalBackend, Store, Collection],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    _, store, of = tiny
     app = modelled("alignment", measure="hidden")
     assert "No hidden states are recorded of 6 languages" in words_of(app)
+    argv = asked_for(app, "atlas_hidden", desk)
+    assert argv == [
+        *("atlas", "alignment", "--measure", "hidden", "--model", of.source.name),
+        *("--corpus", of.corpus.name, "--dtype", "float32"),
+        *("--languages", ",".join(CORPUS_LANGUAGES)),
+    ]
     assert "language_matrix" not in seen
-    calm(app.button(key="atlas_hidden").click().run())
-    assert seen["language_matrix"][0].shape == (6, 6)
+    found = ran(argv, store, capsys)
     calm(app.run())
+    assert seen["language_matrix"][0].tolist() == found["pooled"]
     assert "No hidden states" not in words_of(app)
 
 

@@ -46,7 +46,7 @@ def backend() -> DictionaryBackend:
 def lab(
     opened: Open, backend: DictionaryBackend, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., AppTest]:
-    monkeypatch.setattr("pages.parts.lab_backend.open_backend", lambda source: backend)
+    monkeypatch.setattr("pages.parts.loaded.open_backend", lambda *args: backend)
 
     def open_lab(**change: str) -> AppTest:
         given = {**ASKED, "bridges": "eng_Latn,deu_Latn", **change}

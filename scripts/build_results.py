@@ -10,7 +10,9 @@ bridgex_core/data/results:
 - what the rankers of bridges say of these pairs, and the competence it rests on;
 - the probe of the pair that the page on bridges opens with;
 - the HSIC similarity of the study languages;
-- the impact of every neuron for each of them.
+- the impact of every neuron for each of them, and what the Atlas opens its interventions with:
+  every language's neurons switched off, and 20 words of the default pair;
+- two pairs on perturbed inputs, along the same routes.
 
     python scripts/build_results.py
 """
@@ -28,6 +30,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from bridgex_core.activations import ActivationStats
 from bridgex_core.alignment import NEURON_STATES, SentenceStates
+from bridgex_core.atlas import NamedSets
+from bridgex_core.bli import Bli
 from bridgex_core.candidates import LocalBackend
 from bridgex_core.collection import FLUENCY, STATISTICS, Collection, collect_languages, stored_table
 from bridgex_core.concepts import (
@@ -40,13 +44,18 @@ from bridgex_core.concepts import (
 )
 from bridgex_core.corpora import udhr
 from bridgex_core.detection import IMPACTS, collect_impacts
+from bridgex_core.effects import EFFECTS, WordEffects, collect_word_effects
 from bridgex_core.evidence import SCORES, Candidates, keep_scores
+from bridgex_core.interventions import Intervention
 from bridgex_core.languages import STUDY_LANGUAGES, register
 from bridgex_core.machine import choose_dtype, resolve_device
 from bridgex_core.model_sources import find_model
 from bridgex_core.models import Model, load
+from bridgex_core.perplexity import PERPLEXITIES, PerplexityPlan, collect_perplexity
+from bridgex_core.perturbations import PERTURBATIONS
 from bridgex_core.probing import PROBES, ProbeTask, probe_key
 from bridgex_core.progress import terminal_reporter
+from bridgex_core.robustness import Perturbed
 from bridgex_core.spectrum import PAPER, select
 from bridgex_core.store import Entry, Store, default_store
 from bridgex_core.study import EVALUATIONS, Evaluations, Study, Task
@@ -55,6 +64,8 @@ from bridgex_core.xicl import Route
 RESULTS = Path(__file__).resolve().parent.parent / "bridgex_core" / "data" / "results"
 BLOCKS = 8
 DEFAULT_PAIR = ("ind_Latn", "swh_Latn")
+PERTURBED_PAIRS = (DEFAULT_PAIR, ("arb_Arab", "heb_Hebr"))
+PERPLEXITY_TOKENS, EFFECT_WORDS = 300, 20
 STUDY = Study()
 WRITTEN_BY_STORE = ("schema", "checksum", "bytes", "created")
 
@@ -92,11 +103,48 @@ def compute() -> None:
         one = candidates(pair)
         one.complete(["hsic", "competence"], model, report=report)
         keep_scores(one, one.scores())
+    evaluations().run(perturbed(), lambda: LocalBackend(model(answers_dtype)), report=report)
+    collect_perplexity(store, deactivations(), lambda: model("float32"), report=report)
+    effects = word_effects()
+    collect_word_effects(store, effects, lambda: LocalBackend(model("float32")), report=report)
     collect_impacts(store, model("float32"), collection, STUDY_LANGUAGES, report=report)
     concepts = ConceptProbe(collection.source)
     record_concepts(store, model("float32"), concepts, STUDY_LANGUAGES, report=report)
     sets = select(stored_table(store, collection, STUDY_LANGUAGES), PAPER)
     keep_similarity(store, concepts, concept_similarity(stored_concepts(store, concepts, sets)))
+
+
+def perturbed() -> list[tuple[Task, Route]]:
+    """The perturbed items of some pairs, along the routes of the study."""
+    work: list[tuple[Task, Route]] = []
+    for pair in PERTURBED_PAIRS:
+        work += Perturbed.of(STUDY.tasks(pair), PERTURBATIONS).work(STUDY.routes(pair, languages))
+    return work
+
+
+def named_sets() -> NamedSets:
+    """The neurons of every study language, as the Atlas has them."""
+    return NamedSets(store, stored_table(store, collection, STUDY_LANGUAGES))
+
+
+def deactivations() -> PerplexityPlan:
+    """Every language's neurons switched off, and every language read."""
+    sets = named_sets()
+    off = {code: Intervention(sets.mask(f"lape:{code}")) for code in STUDY_LANGUAGES}
+    return PerplexityPlan(collection, STUDY_LANGUAGES, off, PERPLEXITY_TOKENS, sets.alive)
+
+
+def word_effects() -> WordEffects:
+    """The target's neurons of the default pair switched off, and words translated."""
+    sets, target = named_sets(), DEFAULT_PAIR[1]
+    return WordEffects(
+        collection.source,
+        collection.dtype,
+        Bli(*DEFAULT_PAIR, items=EFFECT_WORDS),
+        Route.of(*(languages[code] for code in DEFAULT_PAIR)),
+        Intervention(sets.mask(f"lape:{target}")),
+        sets.alive,
+    )
 
 
 def evaluations() -> Evaluations:
@@ -135,11 +183,13 @@ def ship_statistics(bundle: Store) -> None:
 def ship_study(bundle: Store) -> None:
     """Evaluations of the study, and what the rankers rest on and say."""
     of = evaluations()
-    work: list[tuple[Task, Route]] = list(STUDY.work(languages))
+    work: list[tuple[Task, Route]] = [*STUDY.work(languages), *perturbed()]
     for pair in STUDY.pairs:
         work += candidates(pair).steps()
     for key in dict.fromkeys(of.key(task, route) for task, route in work):
         keep(bundle, EVALUATIONS, store.load(EVALUATIONS, key))
+    for run in (*deactivations().runs(), *word_effects().runs()):
+        keep(bundle, run.kind, store.load(run.kind, run.key))
     for kind in (SCORES, SIMILARITY):
         for key, manifest in store.entries(kind):
             if manifest["model"] == collection.source.fingerprint:
@@ -155,7 +205,10 @@ def main() -> None:
     bundle = Store(RESULTS)
     ship_statistics(bundle)
     ship_study(bundle)
-    kinds = (STATISTICS, NEURON_STATES, FLUENCY, IMPACTS, EVALUATIONS, SCORES, SIMILARITY, PROBES)
+    kinds = (
+        *(STATISTICS, NEURON_STATES, FLUENCY, IMPACTS, EVALUATIONS, PERPLEXITIES, EFFECTS),
+        *(SCORES, SIMILARITY, PROBES),
+    )
     for folder in RESULTS.iterdir():
         if folder.name not in kinds:
             shutil.rmtree(folder)

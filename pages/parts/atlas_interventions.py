@@ -30,7 +30,7 @@ from pages.parts.atlas_changes import Change
 from pages.parts.messages import told
 from pages.parts.results import Keys, Scene, Statistics
 
-_TEXTS, _SHOTS = 3, 3
+_TEXTS, _SHOTS = 15, 3
 _MANY_WORDS = 100
 
 

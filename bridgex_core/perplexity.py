@@ -61,6 +61,22 @@ def perplexity(
 
 
 @dataclass(frozen=True)
+class Factors:
+    """By what factor perplexity grows, geometric means over the cells of a matrix.
+
+    Attributes
+    ----------
+    own : of a language's text, its own neurons changed; NaN where no set is of a language read.
+    others : of the other languages' texts; NaN where there are none.
+    control : of all texts, random sets changed.
+    """
+
+    own: float
+    others: float
+    control: float
+
+
+@dataclass(frozen=True)
 class PerplexityChange:
     """Perplexity of C languages' texts with S sets of neurons changed, one set at a time.
 
@@ -92,6 +108,14 @@ class PerplexityChange:
     def control_change(self) -> np.ndarray:
         """(S, C): the same for the random sets."""
         return self.control - self.plain
+
+    @property
+    def factors(self) -> Factors:
+        """The matrix in three numbers: does a language's set matter to it alone?"""
+        own = np.equal.outer(np.array(self.sets), np.array(self.languages))
+        grown, control = np.log(self.changed / self.plain), np.log(self.control / self.plain)
+        cells = (grown[own], grown[~own], control)
+        return Factors(*(float(np.exp(x.mean())) if x.size else math.nan for x in cells))
 
     def to_frame(self) -> pd.DataFrame:
         """One row a set and a language."""

@@ -1,5 +1,6 @@
 """Perplexity against transformers' own loss, and the matrix against one set at a time."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from bridgex_core.model_sources import find_model
 from bridgex_core.models import Model, load
 from bridgex_core.perplexity import (
     PERPLEXITIES,
+    PerplexityChange,
     PerplexityPlan,
     collect_perplexity,
     perplexity,
@@ -90,6 +92,24 @@ def test_the_matrix_is_one_set_and_one_language_at_a_time():
     assert len(frame) == 6
     row = frame[(frame.set == "fin_Latn") & (frame.language == "swh_Latn")].iloc[0]
     assert (row.changed, row.control) == (found.changed[1, 1], found.control[1, 1])
+
+
+def test_the_matrix_in_three_numbers():
+    found = PerplexityChange(
+        sets=("a", "b"),
+        languages=("b", "a"),
+        plain=np.array([2.0, 10.0]),
+        changed=np.array([[4.0, 40.0], [18.0, 5.0]]),
+        control=np.array([[2.0, 10.0], [4.0, 20.0]]),
+        sizes=np.array([1, 1]),
+        tokens=np.array([5, 5]),
+    )
+    factors = found.factors
+    assert factors.own == pytest.approx((4 * 9) ** 0.5)  # b: 18/2, a: 40/10
+    assert factors.others == pytest.approx((2 * 0.5) ** 0.5)
+    assert factors.control == pytest.approx((1 * 1 * 2 * 2) ** 0.25)
+    other = replace(found, sets=("c", "d")).factors
+    assert np.isnan(other.own)
 
 
 def test_progress_counts_every_pass():

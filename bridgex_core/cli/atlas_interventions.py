@@ -187,6 +187,7 @@ def run_intervene(args: argparse.Namespace) -> None:
             "control": found.control,
             "change": found.change,
             "control_change": found.control_change,
+            "factors": vars(found.factors),
             "seconds": round(time.monotonic() - began, 3),
         }
     )

@@ -298,10 +298,23 @@ def _texts(languages: dict[str, Language]) -> tuple[str, ...]:
     return chosen
 
 
+def _factors(found: PerplexityChange) -> str:
+    """What the matrix comes to, in words."""
+    factors = found.factors
+    told = [f"With a language's own neurons changed its text is **{factors.own:.2f} times**"]
+    if len(found.languages) > 1:
+        told.append(f"and the other languages' texts are **{factors.others:.2f} times**")
+    return (
+        f"{' '.join(told)} as perplexing to the model; with random sets of the same size "
+        f"{factors.control:.2f} times (geometric means)."
+    )
+
+
 def _show_matrix(
     scene: Scene, change: Change, found: PerplexityChange, languages: dict[str, Language]
 ) -> None:
     of = scene.collection
+    st.markdown(_factors(found))
     own, random = st.columns(2, gap="large")
     for column, control, name in ((own, False, "perplexity"), (random, True, "perplexity_random")):
         with column:

@@ -16,6 +16,9 @@ from .statistical_tests import bootstrap_interval, holm, mcnemar, paired_bootstr
 RANKINGS = ("summed", "per token", "calibrated")
 """How the gold word's rank is counted: by log-probability, that by token, or less the prior."""
 
+LITTLE = 0.1
+"""Where a smaller share is right, accuracy can hardly change: ranks tell more."""
+
 
 @dataclass(frozen=True)
 class RouteResult:
@@ -118,6 +121,12 @@ class Evaluation:
     def routes(self) -> tuple[tuple[str, ...], ...]:
         """FLORES codes of every route."""
         return tuple(runs[0].route for runs in self.runs)
+
+    @property
+    def is_hardly_right(self) -> bool:
+        """Whether less than :data:`LITTLE` is right, the mean over all routes."""
+        means = [self.scores(route).mean() for route in range(len(self.runs))]
+        return self.measure == "accuracy" and float(np.mean(means)) < LITTLE
 
     def scores(self, route: int) -> np.ndarray:
         """(N,) mean over the seeds."""

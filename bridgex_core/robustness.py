@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from .evaluation import Evaluation
+from .evaluation import LITTLE, Evaluation
 from .findings import ALPHA, MEASURES
 from .languages import Register
 from .statistical_tests import holm, mcnemar, paired_bootstrap
@@ -26,7 +26,6 @@ _COLUMNS = (
     *("against_p_value", "against_p_holm"),
 )
 _ENDS = ("low", "high", "against_low", "against_high")
-_LITTLE = 0.1  # of a share: hardly anything is there to be lost
 
 
 @dataclass(frozen=True)
@@ -274,7 +273,7 @@ def _protected(table: pd.DataFrame, register: Register) -> str:
 
 def _little(table: pd.DataFrame, measure: str) -> str:
     clean = float(table["clean"].mean())
-    if measure != "accuracy" or clean >= _LITTLE:
+    if measure != "accuracy" or clean >= LITTLE:
         return ""
     return (
         f"Even unperturbed only {100 * clean:.1f} % are right, so there is little to lose: where "

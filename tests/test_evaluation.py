@@ -106,6 +106,13 @@ def test_several_seeds_are_averaged_and_bootstrapped():
     assert against.fixed == (0,)  # right in both of its runs, not in most of the direct ones
 
 
+def test_where_hardly_anything_is_right():
+    few, many = [0.0] * 19 + [1.0], [1.0] * 10 + [0.0] * 10
+    assert evaluation((result(DIRECT, few),)).is_hardly_right
+    assert not evaluation((result(DIRECT, few),), (result(EN, many),)).is_hardly_right
+    assert not evaluation((result(DIRECT, few),), measure="chrF").is_hardly_right
+
+
 def test_chrf_is_never_mcnemars():
     whole = evaluation((result(DIRECT, [0.4, 0.3]),), (result(EN, [0.6, 0.2]),), measure="chrF")
     table = whole.table()

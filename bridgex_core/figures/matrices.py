@@ -34,6 +34,7 @@ from .theme import (
 
 _LEGEND: dict[str, Any] = {"orientation": "h", "x": 0, "xanchor": "left", "yanchor": "bottom"}
 _MOST_WITH_NUMBERS = 16
+_MOST_IN_FULL = 8
 
 
 def language_matrix(
@@ -81,7 +82,8 @@ def perplexity_matrix(
 ) -> go.Figure:
     """By what factor the perplexity of each text (column) goes up with each set (row) changed.
 
-    The colours of the matrix and of its random control are on one scale.
+    The colours of the matrix and of its random control are on one scale. In the small cells of many
+    languages factors within 5 % of 1 are not written.
 
     Parameters
     ----------
@@ -103,9 +105,23 @@ def perplexity_matrix(
         ]
         for i, row in enumerate(rows)
     ]
-    text = [[f"×{value:,.{0 if value >= 100 else 2}f}" for value in row] for row in factors[own]]
+    brief = len(columns) > _MOST_IN_FULL
+    text = [[_factor(value, brief) for value in row] for row in factors[own]]
     title = "Factor of perplexity (log₂)"
     return _matrix(logs[own], rows, columns, text, hover, title, (-reach, reach), DIVERGING)
+
+
+def _factor(value: float, brief: bool) -> str:
+    """A factor as its cell shows it.
+
+    >>> _factor(1.204, False), _factor(1.204, True), _factor(33.6, True), _factor(1.03, True)
+    ('×1.20', '1.2', '34', '')
+    """
+    if not brief:
+        return f"×{value:,.{0 if value >= 100 else 2}f}"
+    if abs(value - 1) < 0.05:
+        return ""
+    return f"{value:,.{0 if value >= 9.95 else 1}f}"
 
 
 def _matrix(

@@ -220,8 +220,17 @@ def _changes(frame: pd.DataFrame, name: str, factor: int, form: str) -> list[str
     """Differences against the unchanged model with their intervals; nothing in its own row."""
     columns = [f"{name}_{part}" for part in ("difference", "low", "high")]
     rows = (factor * frame[columns]).itertuples(index=False)
-    told = [[form.format(value).replace("-", "−") for value in row] for row in rows]
+    told = [[_signed(form.format(value)) for value in row] for row in rows]
     return ["", *(f"{value} ({low} to {high})" for value, low, high in told[1:])]
+
+
+def _signed(number: str) -> str:
+    """A number with its sign; none where it is 0.
+
+    >>> _signed("+0.000"), _signed("-0.010")
+    ('0.000', '−0.010')
+    """
+    return number.replace("-", "−") if float(number) else number[1:]
 
 
 # ---- Perplexity --------------------------------------------------------------------------------

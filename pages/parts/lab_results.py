@@ -46,17 +46,21 @@ def measures(evaluation: Evaluation) -> dict[str, tuple[str, str | None]]:
 
 
 def choose_measure(evaluation: Evaluation, key: str) -> tuple[str, str | None]:
-    """The reader's choice among these: a table's column, and the ranking."""
+    """The reader's choice among these: a table's column, and the ranking.
+
+    Where hardly anything is right, ranks tell more and are chosen to begin with.
+    """
     offered = measures(evaluation)
+    ranked = len(offered) > 1 and evaluation.is_hardly_right
     chosen = st.segmented_control(
         "Measured by",
         list(offered),
-        default=next(iter(offered)),
+        default=list(offered)[ranked],
         required=True,
         help=MEASURE_HELP,
         key=key,
     )
-    return offered.get(chosen or "", next(iter(offered.values())))
+    return offered[chosen or list(offered)[ranked]]
 
 
 _RANK_TITLES = {

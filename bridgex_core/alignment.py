@@ -32,7 +32,9 @@ from .activations import (
     recording,
 )
 from .collection import Collection, stored_statistics
+from .corpora import Text
 from .errors import InputError
+from .keeping import Piece, keep_once
 from .neurons import layer_band, require_known
 from .progress import Advances, Progress, Snapshot
 from .store import Store
@@ -245,18 +247,17 @@ def collect_states(
     sizes = [sum(len(model.encode(block)) for block in text.blocks) for text in todo]
     progress = Progress(sum(sizes), report, cancelled)
     for text, size in zip(todo, sizes, strict=True):
+        work = partial(_recorded, model, collection, text, progress)
         what, key = f"states of {text.language}", collection.key(STATES, text)
-        progress.advance(0.0, what)
-        waiting = f"{what}: waiting for another process that records them"
-        with store.alone(f"{STATES}-{key}", partial(progress.advance, 0.0, waiting)):
-            if store.has(STATES, key):
-                progress.skip(float(size))
-                continue
-            states = record_states(
-                model, text.blocks, block_tokens=collection.block_tokens, progress=progress
-            )
-            manifest = collection.manifest(text, device=str(model.device), blocks=len(text.blocks))
-            store.save(STATES, key, states.tensors(), manifest)
+        keep_once(store, STATES, key, work, progress, float(size), what)
+
+
+def _recorded(model: Model, collection: Collection, text: Text, progress: Progress) -> Piece:
+    states = record_states(
+        model, text.blocks, block_tokens=collection.block_tokens, progress=progress
+    )
+    manifest = collection.manifest(text, device=str(model.device), blocks=len(text.blocks))
+    return states.tensors(), manifest
 
 
 def _require_parallel(collection: Collection) -> None:

@@ -19,6 +19,7 @@ from .bli import Bli
 from .errors import InputError
 from .evaluation import RouteResult
 from .languages import Language, Register
+from .languages import register as bundled_register
 from .lexicons import concept_words
 from .model_sources import ModelSource
 from .neuron_classes import (
@@ -241,6 +242,7 @@ def keep_upload(
     *,
     layers: int | None = None,
     width: int | None = None,
+    register: Register | None = None,
 ) -> dict[str, Any]:
     """Import files that came through a browser, and return the import's manifest.
 
@@ -250,11 +252,13 @@ def keep_upload(
     files : content by file name, as :func:`bridgex_core.neuron_files.import_files` takes them.
     languages : those of the files, in their order; none where the files name them.
     layers, width : of the model, where it is known.
+    register : the languages that there are; the bundled ones by default.
 
     Raises
     ------
     InputError
-        No file, no name, or whatever the files break; nothing is kept then.
+        No file, no name, a language that is not registered, or whatever the files break; nothing
+        is kept then.
     """
     if not name.strip():
         raise InputError("Give the import a name.")
@@ -269,6 +273,7 @@ def keep_upload(
             found = import_files(paths, codes, layers=layers, width=width)
         except InputError as error:  # the reader knows the file by its own name
             raise InputError(str(error).replace(f"{folder}/", "")) from None
+    found.require_known_languages(register or bundled_register())
     return save_import(store, name.strip(), found)
 
 

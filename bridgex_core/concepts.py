@@ -22,6 +22,7 @@ import pandas as pd
 from .corpora import UDHR
 from .errors import InputError
 from .hsic import cka_matrix, set_similarity
+from .keeping import Piece, keep_once
 from .languages import Register
 from .languages import register as bundled_register
 from .lexicons import Lexicon, WordPair, concept_languages, concept_words, split
@@ -167,15 +168,16 @@ def record_concepts(
     prompts = {code: list(probe.prompts(code).values()) for code in todo}
     progress = Progress(sum(map(len, prompts.values())), report, cancelled)
     for code, each in prompts.items():
-        what, key = f"concepts of {code}", probe.key(code)
-        progress.advance(0.0, what)
-        waiting = f"{what}: waiting for another process that records them"
-        with store.alone(f"{CONCEPTS}-{key}", partial(progress.advance, 0.0, waiting)):
-            if store.has(CONCEPTS, key):
-                progress.skip(float(len(each)))
-                continue
-            tensors = record(model, each, progress=progress).tensors()
-            store.save(CONCEPTS, key, tensors, probe.manifest(code, device=str(model.device)))
+        work = partial(_recorded, model, probe, code, each, progress)
+        what = f"concepts of {code}"
+        keep_once(store, CONCEPTS, probe.key(code), work, progress, float(len(each)), what)
+
+
+def _recorded(
+    model: Model, probe: ConceptProbe, code: str, prompts: Sequence[str], progress: Progress
+) -> Piece:
+    tensors = record(model, prompts, progress=progress).tensors()
+    return tensors, probe.manifest(code, device=str(model.device))
 
 
 @dataclass(frozen=True)

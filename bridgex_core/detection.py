@@ -23,7 +23,9 @@ import pandas as pd
 
 from .activations import BLOCK_TOKENS, CPU_BATCH_TOKENS, batches, run_body
 from .collection import Collection
+from .corpora import Text
 from .errors import InputError
+from .keeping import Piece, keep_once
 from .neurons import ActivationTable, NeuronSets, set_size, top_neurons
 from .progress import Advances, Progress, Snapshot
 from .store import Store
@@ -192,19 +194,17 @@ def collect_impacts(
     sizes = [sum(len(model.encode(block)) for block in text.blocks) for text in texts]
     progress = Progress(sum(sizes), report, cancelled)
     for text, size in zip(texts, sizes, strict=True):
+        work = partial(_recorded, model, collection, text, size, progress)
         what, key = f"impacts of {text.language}", collection.key(IMPACTS, text)
-        progress.advance(0.0, what)
-        waiting = f"{what}: waiting for another process that records them"
-        with store.alone(f"{IMPACTS}-{key}", partial(progress.advance, 0.0, waiting)):
-            if store.has(IMPACTS, key):
-                progress.skip(float(size))
-                continue
-            found = impacts(
-                model, text.blocks, block_tokens=collection.block_tokens, progress=progress
-            )
-            tensors = {"impacts": found.astype(np.float32), "tokens": np.array(size)}
-            manifest = collection.manifest(text, device=str(model.device))
-            store.save(IMPACTS, key, tensors, manifest)
+        keep_once(store, IMPACTS, key, work, progress, float(size), what)
+
+
+def _recorded(
+    model: Model, collection: Collection, text: Text, tokens: int, progress: Progress
+) -> Piece:
+    found = impacts(model, text.blocks, block_tokens=collection.block_tokens, progress=progress)
+    tensors = {"impacts": found.astype(np.float32), "tokens": np.array(tokens)}
+    return tensors, collection.manifest(text, device=str(model.device))
 
 
 # ---- Sets --------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from .bli import Bli
 from .candidates import LocalBackend
 from .decoding import Decoding, Generated
 from .evaluation import RouteResult
-from .interventions import Intervention, Run, held, keep_runs, random_control
+from .interventions import Intervention, Run, held, keep_runs, random_control, stored_runs
 from .languages import Language, Register
 from .model_sources import ModelSource
 from .progress import Advances, Progress, Snapshot
@@ -241,10 +241,8 @@ def collect_word_effects(
 
 def stored_word_effects(store: Store, asked: WordEffects) -> pd.DataFrame | None:
     """The table of :func:`word_effects`; None unless all three runs are stored."""
-    found = []
-    for run in asked.runs():
-        entry = store.load(EFFECTS, run.key)
-        if entry is None:
-            return None
-        found.append(RouteResult.from_entry(entry.tensors, entry.manifest))
+    entries = stored_runs(store, asked.runs())
+    if entries is None:
+        return None
+    found = [RouteResult.from_entry(entry.tensors, entry.manifest) for entry in entries]
     return _compared(found, asked.route, asked.task.register)

@@ -8,7 +8,6 @@ else, so sessions that share a model never see each other's.
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from contextvars import ContextVar
@@ -18,7 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .entries import Entry
 from .errors import InputError
+from .keeping import Piece, keep_once
 from .neurons import ActivationTable, require_known
 from .progress import Progress
 from .store import Store, entry_key
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from .models import Model
 
 ACTIONS = ("zero", "scale", "replace")
+MOST_STRENGTH = 100
 STRENGTHS = {"zero": 1.0, "scale": 2.0, "replace": 1.0}
 """The strength of each action where none is given."""
 
@@ -43,13 +45,13 @@ class Intervention:
     neurons : bool (L, I), the neurons it is done to.
     action : ``zero``; ``scale``: times ``strength``; ``replace``: ``strength`` of the way from the
         activation to ``values``, 1 being all of it.
-    strength : any finite number; without effect on ``zero``.
+    strength : at most 100 either way; without effect on ``zero``.
     values : float (L, I), what ``replace`` puts there, such as a language's mean activation.
 
     Raises
     ------
     InputError
-        An unknown action, a strength that is no number, or ``replace`` without values.
+        An unknown action, a strength out of range, or ``replace`` without values.
     """
 
     neurons: np.ndarray
@@ -61,8 +63,11 @@ class Intervention:
         require_known(self.action, ACTIONS, "action")
         if self.neurons.ndim != 2 or self.neurons.dtype != bool:
             raise ValueError("neurons must be a boolean array (L, I)")
-        if not math.isfinite(self.strength):
-            raise InputError(f"The strength {self.strength} is not a finite number.")
+        if not abs(self.strength) <= MOST_STRENGTH:  # NaN too
+            raise InputError(
+                f"The strength {self.strength:g} is not between -{MOST_STRENGTH} and "
+                f"{MOST_STRENGTH}."
+            )
         if self.action == "replace" and self.values is None:
             raise InputError("The action 'replace' needs the values to put in place.")
         if self.values is not None and self.values.shape != self.neurons.shape:
@@ -244,7 +249,7 @@ class Run:
 def keep_runs(
     store: Store,
     runs: Sequence[Run],
-    work: Callable[[Run], tuple[Mapping[str, np.ndarray], Mapping[str, Any]]],
+    work: Callable[[Run], Piece],
     progress: Progress,
     size: float,
 ) -> None:
@@ -261,11 +266,20 @@ def keep_runs(
         By the progress; finished runs are kept.
     """
     for run in runs:
-        progress.advance(0.0, run.what)
-        waiting = f"{run.what}: waiting for another process that does it"
-        with store.alone(f"{run.kind}-{run.key}", partial(progress.advance, 0.0, waiting)):
-            if store.has(run.kind, run.key):
-                progress.skip(size)
-                continue
-            tensors, more = work(run)
-            store.save(run.kind, run.key, tensors, {**run.identity, **more})
+        keep_once(store, run.kind, run.key, partial(_done, run, work), progress, size, run.what)
+
+
+def _done(run: Run, work: Callable[[Run], Piece]) -> Piece:
+    tensors, more = work(run)
+    return tensors, {**run.identity, **more}
+
+
+def stored_runs(store: Store, runs: Sequence[Run]) -> list[Entry] | None:
+    """The stored results of runs; None unless all are there."""
+    found = []
+    for run in runs:
+        entry = store.load(run.kind, run.key)
+        if entry is None:
+            return None
+        found.append(entry)
+    return found

@@ -163,10 +163,11 @@ def run_as_job(store: Store, job_id: str) -> Iterator[None]:
         state, sentence = _outcome(error)
         # The disk may be full by now: the first error is the one to tell.
         with contextlib.suppress(InputError, OSError):
-            _write_state(store, job_id, run, state, sentence)
             if not isinstance(error, InputError | Cancelled | SystemExit):
                 with (_folder(store, job_id) / "log.txt").open("a", encoding="utf-8") as log:
                     traceback.print_exception(error, file=log)
+        with contextlib.suppress(InputError, OSError):  # last: who sees it reads the log
+            _write_state(store, job_id, run, state, sentence)
         raise
     else:
         _write_state(store, job_id, run, "done")

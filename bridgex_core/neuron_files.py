@@ -21,6 +21,7 @@ import numpy as np
 import safetensors.numpy
 
 from .errors import InputError
+from .languages import Register
 from .neuron_formats import COLUMNS, NeuronFile
 from .neurons import ActivationTable, NeuronSets, require_known
 from .store import Store, entry_key, software_versions
@@ -48,6 +49,21 @@ class Import(Generic[_Result]):
     origin: tuple[str, ...]
     digest: str
     notes: tuple[str, ...] = ()
+
+    def require_known_languages(self, register: Register) -> None:
+        """Refuse what is of a language that the register lacks.
+
+        Raises
+        ------
+        InputError
+            It is.
+        """
+        lacking = [code for code in self.result.languages if code not in register]
+        if lacking:
+            raise InputError(
+                f"The import is of {', '.join(lacking)}, which the register of languages lacks: "
+                "add it on the Library page, or name another with --languages."
+            )
 
 
 def import_files(

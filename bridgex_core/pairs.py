@@ -56,17 +56,15 @@ def pair(stats: Mapping[str, ActivationStats], settings: SpectrumSettings, a: st
     cell = _cell(table.languages, a, b)
     matrix = spectrum(table, settings, rows=cell)
     within = slice(matrix.layers.start, matrix.layers.stop)
-    in_a, in_b = select(table, settings, cell).masks[:, within]
+    masks = select(table, settings, cell).masks[:, within]
     value = float(matrix.values[0, 1])
     low, high = _jackknife(stats, settings, cell, value)
     return Pair(
         a=a,
         b=b,
         layers=matrix.layers,
-        shared=(in_a & in_b).sum(1),
-        only_a=(in_a & ~in_b).sum(1),
-        only_b=(in_b & ~in_a).sum(1),
-        strongest=_strongest(table, cell, in_a & in_b, matrix.layers.start),
+        **_by_layer(*masks),
+        strongest=_strongest(table, cell, masks[0] & masks[1], matrix.layers.start),
         value=value,
         low=low,
         high=high,
@@ -84,20 +82,26 @@ def pair_of_sets(sets: NeuronSets, settings: SpectrumSettings, a: str, b: str) -
     first, second = _cell(sets.languages, a, b)
     matrix = spectrum_of_sets(sets, settings)
     within = slice(matrix.layers.start, matrix.layers.stop)
-    in_a, in_b = sets.masks[[first, second], within]
-    layer, neuron = np.nonzero(in_a & in_b)
+    masks = sets.masks[[first, second], within]
+    layer, neuron = np.nonzero(masks[0] & masks[1])
     return Pair(
         a=a,
         b=b,
         layers=matrix.layers,
-        shared=(in_a & in_b).sum(1),
-        only_a=(in_a & ~in_b).sum(1),
-        only_b=(in_b & ~in_a).sum(1),
+        **_by_layer(*masks),
         strongest=pd.DataFrame({"layer": layer + matrix.layers.start, "neuron": neuron}),
         value=float(matrix.values[first, second]),
         low=float("nan"),
         high=float("nan"),
     )
+
+
+def _by_layer(in_a: np.ndarray, in_b: np.ndarray) -> dict[str, np.ndarray]:
+    return {
+        "shared": (in_a & in_b).sum(1),
+        "only_a": (in_a & ~in_b).sum(1),
+        "only_b": (in_b & ~in_a).sum(1),
+    }
 
 
 def _cell(languages: Sequence[str], a: str, b: str) -> tuple[int, int]:

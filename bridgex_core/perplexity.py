@@ -20,7 +20,7 @@ from .activations import (
 )
 from .collection import Collection
 from .errors import InputError
-from .interventions import Intervention, Run, held, keep_runs, random_control
+from .interventions import Intervention, Run, held, keep_runs, random_control, stored_runs
 from .lens import vocabulary_logits
 from .progress import Advances, Progress, Snapshot
 from .store import Store, software_versions
@@ -367,11 +367,9 @@ def collect_perplexity(
 
 def stored_perplexity(store: Store, plan: PerplexityPlan) -> PerplexityChange | None:
     """The matrix of a plan; None unless all of its passes are stored."""
-    found = []
-    for run in plan.runs():
-        entry = store.load(PERPLEXITIES, run.key)
-        if entry is None:
-            return None
-        found.append(entry.tensors)
-    values = [tensors["perplexity"] for tensors in found]
-    return _assembled(plan.interventions, plan.languages, values, found[0]["tokens"])
+    entries = stored_runs(store, plan.runs())
+    if entries is None:
+        return None
+    values = [entry.tensors["perplexity"] for entry in entries]
+    tokens = entries[0].tensors["tokens"]
+    return _assembled(plan.interventions, plan.languages, values, tokens)

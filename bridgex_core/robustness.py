@@ -16,7 +16,7 @@ import pandas as pd
 from .evaluation import LITTLE, Evaluation
 from .findings import ALPHA, MEASURES
 from .languages import Register
-from .statistical_tests import holm, mcnemar, paired_bootstrap
+from .statistical_tests import holm, mcnemar, paired_bootstrap, sign_flip
 from .tasks import AnyTask, PromptTask
 from .xicl import Route
 
@@ -26,6 +26,7 @@ _COLUMNS = (
     *("against_p_value", "against_p_holm"),
 )
 _ENDS = ("low", "high", "against_low", "against_high")
+_FEWEST = 6  # items: of fewer, drawn anew, an interval is too narrow to be told
 
 
 @dataclass(frozen=True)
@@ -126,11 +127,12 @@ def drops(
     -------
     Columns ``bridge`` (empty for direct), ``route``, ``perturbation``, ``items`` (how many it
     changes: what follows is over these), ``clean`` and ``perturbed`` (means), ``drop`` with ``low``
-    and ``high`` (95 %, paired bootstrap; NaN for a single item), ``p_value`` and ``p_holm`` (over
-    all rows) by ``test`` (McNemar's for right and wrong in one run, else the paired bootstrap),
-    and, for bridges, ``against_direct`` (the drop less the direct route's: below 0 the bridge
-    protects) with ``against_low``, ``against_high``, ``against_p_value`` and ``against_p_holm``
-    (paired bootstrap; over all bridges and perturbations).
+    and ``high`` (95 %, paired bootstrap; NaN for fewer than six items), ``p_value`` and ``p_holm``
+    (over all rows) by ``test`` (McNemar's for right and wrong in one run, else sign flips, see
+    :func:`bridgex_core.statistical_tests.sign_flip`), and, for bridges, ``against_direct`` (the
+    drop less the direct route's: below 0 the bridge protects) with ``against_low``,
+    ``against_high``, ``against_p_value`` and ``against_p_holm`` (sign flips; over all bridges and
+    perturbations).
     """
     whole = _values(clean, ranking)
     rows = []
@@ -177,7 +179,9 @@ def _values(evaluation: Evaluation, ranking: str | None) -> dict[tuple[str, ...]
 
 def _lost(before: np.ndarray, after: np.ndarray, right_or_wrong: bool, seed: int) -> dict[str, Any]:
     change = paired_bootstrap(after, before, seed=seed)
-    p_value = mcnemar(after, before).p_value if right_or_wrong else change.p_value
+    p_value = (
+        mcnemar(after, before).p_value if right_or_wrong else sign_flip(after, before, seed=seed)
+    )
     return {
         "clean": float(before.mean()),
         "perturbed": float(after.mean()),
@@ -185,7 +189,7 @@ def _lost(before: np.ndarray, after: np.ndarray, right_or_wrong: bool, seed: int
         "low": change.low,
         "high": change.high,
         "p_value": p_value,
-        "test": "McNemar" if right_or_wrong else "paired bootstrap",
+        "test": "McNemar" if right_or_wrong else "sign flips",
     }
 
 
@@ -197,7 +201,7 @@ def _against(direct: np.ndarray | None, lost: np.ndarray, seed: int) -> dict[str
         "against_direct": change.difference,
         "against_low": change.low,
         "against_high": change.high,
-        "against_p_value": change.p_value,
+        "against_p_value": sign_flip(direct, lost, seed=seed),
     }
 
 
@@ -210,7 +214,7 @@ def _corrected(table: pd.DataFrame) -> pd.DataFrame:
         table[f"{prefix}p_holm"] = corrected
     numbers = [name for name in _COLUMNS if name.startswith("against")]
     table = table.astype(dict.fromkeys(numbers, np.float64))
-    table.loc[table["items"] == 1, list(_ENDS)] = np.nan  # one item has no interval
+    table.loc[table["items"] < _FEWEST, list(_ENDS)] = np.nan
     return table
 
 

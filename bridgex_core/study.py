@@ -99,6 +99,11 @@ class Evaluations:
         whole = {**self.identities[identity], **task.identity(), "route": list(route.codes)}
         return entry_key(EVALUATIONS, **whole)
 
+    def found(self, task: Task, route: Route) -> str | None:
+        """The key of the result that :meth:`stored` gives; None if there is none."""
+        keys = (self.key(task, route, identity) for identity in range(len(self.identities)))
+        return next((key for key in keys if self.store.has(EVALUATIONS, key)), None)
+
     def stored(self, task: Task, route: Route) -> RouteResult | None:
         """A result that is kept; None if there is none."""
         for identity in range(len(self.identities)):
@@ -109,10 +114,7 @@ class Evaluations:
 
     def has(self, task: Task, route: Route) -> bool:
         """Whether a result is kept."""
-        return any(
-            self.store.has(EVALUATIONS, self.key(task, route, identity))
-            for identity in range(len(self.identities))
-        )
+        return self.found(task, route) is not None
 
     def keep(self, task: Task, route: Route, result: RouteResult) -> None:
         """Keep a result."""

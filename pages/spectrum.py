@@ -74,7 +74,9 @@ def _spectrum(scene: Scene, stats: Statistics) -> None:
             **state.widget("view"),
         )
     imported.choose(scene)
-    settings = controls.draw(results.depth(stats), sets_alone=stats.sets is not None)
+    if imported.chosen() != stats.imported:
+        st.rerun()  # what this part was given is of the other
+    settings = controls.draw(results.shape(stats)[0], sets_alone=stats.sets is not None)
     matrix = results.matrix(stats, settings)
     drawn = _VIEWS[state.get("view")](scene, stats, settings, downloads.picture_format())
     st.caption(_measured(scene, stats, matrix))
@@ -116,7 +118,7 @@ _VIEWS = {
 
 def _measured(scene: Scene, stats: Statistics, matrix: OverlapMatrix) -> str:
     """What the numbers are of."""
-    layers = words.layers_phrase(matrix.layers, results.depth(stats))
+    layers = words.layers_phrase(matrix.layers, results.shape(stats)[0])
     if stats.sets is not None:
         sizes = words.span(matrix.sizes.tolist())
         metric = figures.METRIC_TITLES[matrix.settings.metric]

@@ -16,7 +16,7 @@ ORDER = (
     "hsic_bandwidth", "hsic_features", "hsic_products", "hsic_estimators", "hsic",
     "language_files", "languages", "prompts", "perturbations", "corpora", "lexicon_files",
     "lexicons", "scoring", "statistical_tests", "text_language", "model_sources", "embedded",
-    "machine", "models", "entries", "store", "user_files",
+    "machine", "models", "entries", "store", "keeping", "user_files",
     "activations", "probe", "generation", "candidates", "endpoints",
     "fluency", "neurons", "collection", "similarity", "language_graph", "typology",
     "spectrum", "pairs", "alignment", "concepts", "lens", "drivers", "interventions", "perplexity",

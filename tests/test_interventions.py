@@ -191,8 +191,10 @@ def test_random_sets_differ_by_seed():
 def test_what_cannot_be_done():
     with pytest.raises(InputError, match="'delete' is unknown; choose one of zero, scale, replace"):
         Intervention(some(), "delete")
-    with pytest.raises(InputError, match="not a finite number"):
+    with pytest.raises(InputError, match="not between -100 and 100"):
         Intervention(some(), "scale", float("nan"))
+    with pytest.raises(InputError, match="1e\\+39 is not between"):
+        Intervention(some(), "scale", 1e39)
     with pytest.raises(InputError, match="needs the values"):
         Intervention(some(), "replace")
     with pytest.raises(InputError, match="no neuron 24 in layer 0"):

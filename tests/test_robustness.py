@@ -193,19 +193,20 @@ def test_drops_by_hand():
     assert english["p_value"] == 1
     assert [direct["p_holm"], english["p_holm"]] == [0.5, 1]
     assert english["against_direct"] == -0.5  # of the lost items (1, 1, 1, 0) and (0, 1, 0, 0)
-    assert english["against_low"] <= -0.5 <= english["against_high"]
+    assert np.isnan([english["against_low"], english["against_high"]]).all()  # too few items
     assert english["against_p_holm"] == english["against_p_value"]
     assert np.isnan(direct["against_direct"])
     assert np.isnan(direct["against_p_holm"])
 
 
 def naive(values: np.ndarray, rng: np.random.Generator) -> tuple[float, float, float]:
-    """Ends of the percentile interval of the mean, and the p-value of the shifted one."""
+    """Ends of the percentile interval of the mean, and the p-value by signs drawn at random."""
     means = np.array(
         [values[rng.integers(0, len(values), len(values))].mean() for _ in range(4000)]
     )
     low, high = np.percentile(means, [2.5, 97.5])
-    extreme = np.abs(means - values.mean()) >= abs(values.mean()) - 1e-9
+    flipped = np.array([(values * rng.choice([-1, 1], len(values))).mean() for _ in range(4000)])
+    extreme = np.abs(flipped) >= abs(values.mean()) - 1e-9
     return low, high, (1 + extreme.sum()) / 4001
 
 
@@ -233,7 +234,7 @@ def test_drops_against_naive_ones(ranking):
         assert row["drop"] == pytest.approx(lost.mean())
         np.testing.assert_allclose([row["low"], row["high"]], [low, high], atol=0.02)
         assert row["p_value"] == pytest.approx(p, abs=0.03)
-        assert row["test"] == "paired bootstrap"
+        assert row["test"] == "sign flips"
         if route:
             against = lost - (values[0] - values[1])[0].mean(0)[mask]
             low, high, p = naive(against, rng)
@@ -272,6 +273,20 @@ def test_one_item_has_no_interval():
     assert table["drop"].tolist() == [1, 0]
     assert table[["low", "high", "against_low", "against_high"]].isna().all(axis=None)
     assert "case 50.0 (1 item)." in in_words(table, "accuracy", R)
+
+
+def test_a_few_items_that_all_lose_can_be_chance():
+    before, after = np.full(25, 1 / 3), np.full(25, 1 / 3)
+    after[:3] = 1 / 4  # three words that all fall by one rank
+    clean, marks = (
+        evaluation([[np.zeros(25)]], ranks=np.rint(1 / each)[None, None])
+        for each in (before, after)
+    )
+    (row,) = drops(
+        clean, {"diacritics": marks}, {"diacritics": np.arange(25) < 3}, ranking="summed"
+    ).to_dict("records")
+    assert (row["items"], row["p_value"], row["p_holm"]) == (3, 0.25, 0.25)
+    assert np.isnan([row["low"], row["high"]]).all()
 
 
 def test_routes_that_were_not_run_and_other_items():

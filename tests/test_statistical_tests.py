@@ -13,6 +13,7 @@ from bridgex_core.statistical_tests import (
     mcnemar,
     mean_reciprocal_rank,
     paired_bootstrap,
+    sign_flip,
 )
 
 SCORES = st.lists(st.integers(-50, 50).map(lambda n: n / 10), min_size=2, max_size=12)
@@ -137,6 +138,32 @@ def test_mcnemar_counts_the_binomial_tail(fixed, broken):
     assert (found.fixed, found.broken) == (fixed, broken)
     assert found.p_value == pytest.approx(two_sided_binomial(fixed, broken), rel=1e-9)
     assert mcnemar(bridged, direct).p_value == pytest.approx(found.p_value)
+
+
+@pytest.mark.parametrize("count", [2, 3, 7])
+def test_sign_flips_are_counted_over_every_way(count):
+    rng = np.random.default_rng(count)
+    direct, bridged = rng.random(count), rng.random(count)
+    items = bridged - direct
+    ways = np.array(list(itertools.product([-1, 1], repeat=count)))
+    means = (ways * items).mean(1)
+    extreme = np.abs(means) >= abs(items.mean()) - 1e-12
+    assert sign_flip(direct, bridged) == pytest.approx(extreme.mean())
+
+
+def test_sign_flips_of_many_items_agree_with_the_t_test():
+    rng = np.random.default_rng(3)
+    direct = rng.random(200)
+    bridged = direct + rng.normal(0.03, 0.2, 200)
+    expected = stats.ttest_rel(bridged, direct).pvalue
+    assert sign_flip(direct, bridged) == pytest.approx(expected, abs=0.01)
+    assert sign_flip(direct, bridged, seed=1) == pytest.approx(expected, abs=0.01)
+
+
+def test_few_items_are_never_significant_by_sign_flips():
+    assert sign_flip([0.25] * 3, [0.2] * 3) == 0.25
+    assert sign_flip([1], [0]) == 1
+    assert sign_flip([1, 0], [1, 0]) == 1
 
 
 def test_mcnemar_of_a_published_table():

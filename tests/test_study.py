@@ -111,8 +111,12 @@ def test_either_number_format_counts_and_the_asked_one_is_kept(store):
     assert whole.stored(task, route) is not None
     assert whole.missing([task], ROUTES[:1]) == []
     assert whole.key(task, route) != half.key(task, route) == whole.key(task, route, 1)
+    assert whole.found(task, route) == half.key(task, route)  # a cache must not take it for ours
+    whole.keep(task, route, half.stored(task, route))
+    assert whole.found(task, route) == whole.key(task, route)
+    assert whole.found(task, ROUTES[1]) is None
     alone = Evaluations(store, half.identities[1:], "x")
-    assert not alone.has(task, route)
+    assert not alone.has(task, ROUTES[1])
 
 
 def test_results_that_are_compared_are_of_one_number_format(store):

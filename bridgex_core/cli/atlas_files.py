@@ -66,11 +66,12 @@ def add_import(parser: argparse.ArgumentParser) -> None:
 def run_import(args: argparse.Namespace) -> None:
     """Keep what the files hold, and print it."""
     store = open_store(args.store)
-    codes = None
+    register, codes = user_register(store), None
     if args.languages is not None:
-        languages = named_languages(args.languages, "--languages", user_register(store))
+        languages = named_languages(args.languages, "--languages", register)
         codes = [language.code for language in languages]
     found = import_files(args.files, codes, layers=args.layers, width=args.width)
+    found.require_known_languages(register)
     kept = save_import(store, args.name, found)
     told = {
         field: kept[field]

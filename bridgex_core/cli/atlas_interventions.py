@@ -146,7 +146,11 @@ def add_intervene(parser: argparse.ArgumentParser) -> None:
         metavar="A,B,…",
         help="whose neurons are changed and whose text is read (default: all of --languages)",
     )
-    _add_change(parser)
+    _add_change(parser).add_argument(
+        "--shared",
+        action="store_true",
+        help="one set instead: the neurons among the most active ones of every language",
+    )
     parser.add_argument(
         "--tokens",
         type=whole_number,
@@ -205,7 +209,10 @@ def _plan(args: argparse.Namespace, stored: Stored) -> PerplexityPlan:
                 f"--texts names {', '.join(lacking)}, not among --languages: add it there."
             )
     sets = _named_sets(args, stored, stored.table())
-    changes = {code: _intervention(args, stored, sets, _set_name(args, code)) for code in codes}
+    if args.shared and args.sets is not None:
+        raise InputError("--shared is no set of an import: leave out --sets.")
+    names = {SHARED: SHARED} if args.shared else {code: _set_name(args, code) for code in codes}
+    changes = {key: _intervention(args, stored, sets, name) for key, name in names.items()}
     return PerplexityPlan(stored.collection, codes, changes, args.tokens, sets.alive, args.seed)
 
 

@@ -9,9 +9,10 @@ from typing import Any
 from bridgex_core.cli.parser import Arguments
 from bridgex_core.cli.workspace import ALL, STUDY, named_languages
 from bridgex_core.errors import InputError
+from bridgex_core.languages import Register
 from bridgex_core.neuron_files import load_import
 from bridgex_core.neurons import ActivationTable, NeuronSets
-from bridgex_core.store import Store, open_store
+from bridgex_core.store import open_store
 from bridgex_core.user_files import user_register
 
 
@@ -66,8 +67,10 @@ def open_imported(args: argparse.Namespace) -> Imported:
         There is no such import, or it lacks a language.
     """
     store = open_store(args.store)
-    result = load_import(store, args.imported).result
-    rows = [result.languages.index(code) for code in _codes(args, store, result.languages)]
+    register, found = user_register(store), load_import(store, args.imported)
+    found.require_known_languages(register)
+    result = found.result
+    rows = [result.languages.index(code) for code in _codes(args, register, result.languages)]
     codes = tuple(result.languages[row] for row in rows)
     if isinstance(result, NeuronSets):
         part = replace(
@@ -82,10 +85,10 @@ def open_imported(args: argparse.Namespace) -> Imported:
     return Imported(args.imported, table)
 
 
-def _codes(args: argparse.Namespace, store: Store, there: tuple[str, ...]) -> tuple[str, ...]:
+def _codes(args: argparse.Namespace, register: Register, there: tuple[str, ...]) -> tuple[str, ...]:
     if args.languages in (STUDY, ALL):
         return there
-    languages = named_languages(args.languages, "--languages", user_register(store))
+    languages = named_languages(args.languages, "--languages", register)
     codes = tuple(language.code for language in languages)
     lacking = [code for code in codes if code not in there]
     if lacking:

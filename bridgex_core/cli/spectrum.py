@@ -210,6 +210,8 @@ def measure(args: argparse.Namespace) -> Measured:
 
 
 def _measure_import(args: argparse.Namespace, settings: SpectrumSettings) -> Measured:
+    if args.collect:
+        raise InputError("An import has no text to collect from: leave out --collect or --import.")
     found = open_imported(args)
     result, register = found.result, user_register(open_store(args.store))
     languages = tuple(register[code] for code in result.languages)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import streamlit as st
 
-from bridgex_core.atlas import SHARED
+from bridgex_core.atlas import SHARED, NamedSets
 from bridgex_core.interventions import ACTIONS, STRENGTHS, Intervention
 from pages.parts import atlas_jobs, atlas_results, atlas_shown, results, state, words
 from pages.parts.results import Scene, Statistics
@@ -42,10 +43,6 @@ class Change:
         """The name of a language's set of the same kind: of the import, or by LAPE."""
         return f"import:{code}:{self.imported}" if self.imported else f"lape:{code}"
 
-    def of(self, neurons: Any) -> Intervention:
-        """The same done to other neurons."""
-        return replace(self.intervention, neurons=neurons)
-
     def argv(self, scene: Scene, stats: Statistics) -> list[str]:
         """How a command says what is done, and to which kind of sets."""
         action = self.intervention.action
@@ -56,9 +53,23 @@ class Change:
         return [*argv, *(["--mean", self.like] if self.like else [])]
 
     @property
+    def is_one(self) -> bool:
+        """Whether it is one set of all languages together, not one of each."""
+        return self.name == SHARED
+
+    def changes(self, sets: NamedSets, codes: Sequence[str]) -> dict[str, Intervention]:
+        """The same done to the set of every language, or to the one that all share."""
+        if self.is_one:
+            return {SHARED: self.intervention}
+        return {
+            code: replace(self.intervention, neurons=sets.mask(self.name_of(code)))
+            for code in codes
+        }
+
+    @property
     def set_argv(self) -> list[str]:
         """How a command says which set, beside :meth:`argv`."""
-        return ["--shared"] if self.name == SHARED else ["--of", self.name.split(":")[1]]
+        return ["--shared"] if self.is_one else ["--of", self.name.split(":")[1]]
 
 
 def choose(scene: Scene, stats: Statistics) -> Change:

@@ -68,6 +68,7 @@ def _form(scene: Scene) -> None:
                 scene.register.resolve_all(asked) if asked else (),
                 layers=layers,
                 width=width,
+                register=scene.register,
             )
             results.forget()
             state.put(imported=manifest["name"])
@@ -136,7 +137,9 @@ def _delete(scene: Scene, name: str) -> None:
     for key, manifest in results.manifests(IMPORTED):
         if manifest["name"] == name:
             scene.store.delete(IMPORTED, key)
-    state.put(imported=None, drawn_from=None)
+    state.put(imported=None)
+    if state.get("drawn_from") == name:
+        state.put(drawn_from=None)
     results.forget()
 
 

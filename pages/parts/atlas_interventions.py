@@ -8,7 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from bridgex_core import figures
-from bridgex_core.atlas import chain_prompts
+from bridgex_core.atlas import SHARED, chain_prompts
 from bridgex_core.bli import Bli
 from bridgex_core.effects import RUNS, Answers, WordEffects, answers, stored_word_effects
 from bridgex_core.errors import InputError
@@ -250,7 +250,7 @@ def _perplexity(scene: Scene, stats: Statistics, change: Change) -> None:
     plan = PerplexityPlan(
         scene.collection,
         codes,
-        {code: change.of(sets.mask(change.name_of(code))) for code in codes},
+        change.changes(sets, codes),
         state.get("tokens"),
         change.alive,
     )
@@ -263,11 +263,12 @@ def _perplexity(scene: Scene, stats: Statistics, change: Change) -> None:
         scene,
         [
             *("atlas", "intervene", *change.argv(scene, stats)),
+            *(["--shared"] if change.is_one else []),
             *("--texts", ",".join(codes), "--tokens", str(state.get("tokens"))),
         ],
         f"perplexity of {count}, neurons changed",
         "Not computed for this choice yet",
-        f"{state.get('tokens'):,} tokens of {count}, {1 + 2 * len(codes)} times.",
+        f"{state.get('tokens'):,} tokens of {count}, {1 + 2 * len(plan.interventions)} times.",
         f"Read {count}",
         "atlas_perplexity",
     )
@@ -277,7 +278,7 @@ def _with_sets(stats: Statistics, change: Change) -> tuple[str, ...]:
     """The languages that have a set of the kind chosen."""
     if not change.imported:
         return stats.languages
-    there = results.imports()[change.imported]["languages"]
+    there = results.imports().get(change.imported, {"languages": ()})["languages"]
     return tuple(code for code in stats.languages if code in there)
 
 
@@ -310,6 +311,12 @@ def _texts(languages: dict[str, Language]) -> tuple[str, ...]:
 def _factors(found: PerplexityChange) -> str:
     """What the matrix comes to, in words."""
     factors = found.factors
+    if SHARED in found.sets:
+        return (
+            f"With the neurons that all share changed, these texts are **{factors.others:.2f} "
+            "times** as perplexing to the model; with a random set of the same size "
+            f"{factors.control:.2f} times (geometric means)."
+        )
     told = [f"With a language's own neurons changed its text is **{factors.own:.2f} times**"]
     if len(found.languages) > 1:
         told.append(f"and the other languages' texts are **{factors.others:.2f} times**")
@@ -329,7 +336,9 @@ def _show_matrix(
         with column:
             st.markdown(f"**{words.RUNS['control' if control else 'changed']}**")
             atlas_shown.picture(
-                figures.perplexity_matrix(found, languages, control=control),
+                figures.perplexity_matrix(
+                    found, languages, control=control, names={SHARED: "Shared by all"}
+                ),
                 name,
                 f"Perplexity under intervention, {of.source.title}",
                 "Perplexity of every language's text with each language's neurons changed"
@@ -337,8 +346,9 @@ def _show_matrix(
                 found.to_frame(),
             )
     origin = f"of {words.plain(change.imported)}" if change.imported else "specific to it by LAPE"
+    rows = "the set that is changed" if change.is_one else f"whose neurons ({origin}) are changed"
     st.caption(
-        f"Rows: whose neurons ({origin}) are changed; columns: whose text is read; cells: by what "
+        f"Rows: {rows}; columns: whose text is read; cells: by what "
         "factor its perplexity grows. What a random set of the same size does as well is no "
         f"language's doing. {words.span(found.tokens.tolist())} tokens predicted a language, "
         f"{words.plain(of.corpus.title)}, {words.plain(of.source.title)} in {of.dtype}."

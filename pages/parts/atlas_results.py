@@ -141,8 +141,10 @@ def _pitfalls(model: str, stamp: tuple[str, ...], _scene: Scene) -> pd.DataFrame
 
 
 def imported(scene: Scene, name: str) -> Import[NeuronSets | ActivationTable]:
-    """An import by its name."""
-    return load_import(scene.store, name)
+    """An import by its name; ``InputError`` for one of a language that is not known any more."""
+    found = load_import(scene.store, name)
+    found.require_known_languages(scene.register)
+    return found
 
 
 # ---- With the model ----------------------------------------------------------------------------

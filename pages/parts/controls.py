@@ -111,7 +111,8 @@ def layers(depth: int, field: str, about: str, width: int = 110) -> None:
         return
     try:
         layer_band(depth, state.get(field))
-    except InputError:  # the band of a link or of another model holds no layer of this one
+    except InputError as error:  # the band of a link or of another model
+        st.toast(f"{words.plain(error)} The default is shown instead.", icon=":material/info:")
         state.put(**{field: state.FIELDS[field].default})
     st.slider(
         "Layers",

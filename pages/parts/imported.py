@@ -36,7 +36,9 @@ def choose(scene: Scene) -> None:
 
 def about(stats: Statistics) -> str:
     """What an import is of."""
-    manifest = results.imports()[stats.imported]
-    shape = f"{manifest['layers']} layers × {manifest['width']:,} neurons"
-    files = words.listed([words.plain(name) for name in manifest["origin"]], most=3)
-    return f"{words.plain(stats.imported)}, imported from {files}; {shape}."
+    layers, width = results.shape(stats)
+    files = words.listed([words.plain(name) for name in stats.origin], most=3)
+    return (
+        f"{words.plain(stats.imported)}, imported from {files}; {layers} layers × {width:,} "
+        "neurons."
+    )

@@ -89,7 +89,7 @@ def measured(kept: Evaluations, tasks: Sequence[Task], routes: Sequence[Route]) 
     there = tuple(route for route in routes if route not in missing)
     if not there:
         return Measured((), None, missing)
-    keys = tuple(kept.key(task, route) for route in there for task in tasks)
+    keys = tuple(kept.found(task, route) or "" for route in there for task in tasks)
     return Measured(keys, _evaluation(keys, kept, tuple(tasks), there), missing)
 
 
@@ -133,6 +133,7 @@ def studied(scene: Scene) -> Studied:
         for key, manifest in results.manifests(EVALUATIONS)
         if manifest.get("model") == source.fingerprint
     )
+    stamp = (*stamp, scene.collection.dtype)  # which of two formats is taken
     return Studied(stamp, _studied(stamp, source.fingerprint, scene))
 
 

@@ -116,12 +116,14 @@ class Statistics:
     keys : (code, key of the store) of each language; what caches go by.
     by_code : the statistics; empty where an import has neuron sets alone.
     imported : the name of the import they come from; empty for those computed here.
+    origin : the names of its files.
     sets : an import's neuron sets.
     """
 
     keys: Keys
     by_code: Mapping[str, ActivationStats]
     imported: str = ""
+    origin: tuple[str, ...] = ()
     sets: NeuronSets | None = None
 
     @property
@@ -172,18 +174,24 @@ def imported(scene: Scene, name: str) -> Statistics:
     Raises
     ------
     InputError
-        There is none of that name.
+        There is none of that name, or it is of a language that is not known any more.
     """
     found = load_import(scene.store, name)
-    keys = tuple((code, f"{IMPORTED} {name} {found.digest}") for code in found.result.languages)
-    if isinstance(found.result, NeuronSets):
-        return Statistics(keys, {}, name, found.result)
-    return Statistics(keys, found.result.statistics(), name)
+    found.require_known_languages(scene.register)
+    result = found.result
+    sets = result if isinstance(result, NeuronSets) else None
+    shape = (result.counts if isinstance(result, ActivationTable) else result.masks).shape
+    keys = tuple((code, f"{IMPORTED} {found.digest} {shape}") for code in result.languages)
+    by_code = result.statistics() if isinstance(result, ActivationTable) else {}
+    return Statistics(keys, by_code, name, found.origin, sets)
 
 
-def depth(stats: Statistics) -> int:
-    """The model's number of layers."""
-    return table(stats).layers if stats.sets is None else int(stats.sets.masks.shape[1])
+def shape(stats: Statistics) -> tuple[int, int]:
+    """The model's number of layers, and of neurons in each."""
+    if stats.sets is not None:
+        return stats.sets.masks.shape[1], stats.sets.masks.shape[2]
+    found = table(stats)
+    return found.layers, found.width
 
 
 def table(stats: Statistics) -> ActivationTable:

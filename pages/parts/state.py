@@ -21,7 +21,7 @@ from bridgex_core.bridges import RANKERS
 from bridgex_core.corpora import UDHR, open_corpus
 from bridgex_core.embedded import DEFAULT_MODEL
 from bridgex_core.errors import InputError
-from bridgex_core.interventions import ACTIONS
+from bridgex_core.interventions import ACTIONS, MOST_STRENGTH
 from bridgex_core.model_sources import find_model
 from bridgex_core.neurons import SELECTIONS, TIES, layer_band
 from bridgex_core.perturbations import PERTURBATIONS, named_perturbations
@@ -40,6 +40,7 @@ LAB_VIEWS = ("try", "measure")
 ANALYSES = tuple(words.ANALYSES)
 METHODS = tuple(words.METHODS)
 SETTLING = 1.5  # seconds
+_DEEP = 1000  # layers, more than any model has
 _PAGE, _PUBLISHED, _PROBLEMS, _RESTORED = "page", "published", "link_problems", "link_restored"
 RATES = (0.002, 0.003, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.03, 0.05, 0.075, 0.1)
 
@@ -150,8 +151,8 @@ def _rate(text: str) -> float:
 
 def _strength(text: str) -> float:
     strength = _number(text)
-    if not abs(strength) <= 100:
-        raise InputError(f"'{text}' is not a strength from -100 to 100.")
+    if not abs(strength) <= MOST_STRENGTH:
+        raise InputError(f"'{text}' is not a strength from -{MOST_STRENGTH} to {MOST_STRENGTH}.")
     return strength
 
 
@@ -165,8 +166,9 @@ def _threshold(text: str) -> float:
 def _band(text: str) -> tuple[float, float]:
     low, _, high = text.partition(":")
     band = _number(low), _number(high)
-    depth = find_model(st.session_state["model"], results.store().root).layers
-    layer_band(depth or 1000, band)
+    source = find_model(st.session_state["model"], results.store().root)
+    of_import = "drawn_from" in st.query_params  # whose depth shows when it is drawn
+    layer_band(_DEEP if of_import else source.layers or _DEEP, band)
     return band
 
 

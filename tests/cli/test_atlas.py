@@ -199,7 +199,7 @@ def test_means_and_sets_of_an_import(run, refused, place, sets):
     assert "has no set of deu_Latn" in refused(*words, *THREE)
     assert "--mean names deu_Latn" in refused(*words, "--action", "replace", "--mean", "de")
     assert "--action replace" in refused(*words, "--mean", "en")
-    assert "not a finite number" in refused(*words, "--action", "scale", "--strength", "nan")
+    assert "not between -100 and 100" in refused(*words, "--action", "scale", "--strength", "nan")
     assert "at least one" in refused(*words, "--tokens", "0")
     assert "the names are: mine" in refused(*words, "--sets", "yours")
 
@@ -376,6 +376,14 @@ def test_the_spectrum_of_imported_sets(run, hand_made, tmp_path):
     assert (refused.code, refused.out) == (2, "")
     assert "needs activation statistics" in refused.err
     assert "holds neuron sets" in run("atlas", "lape", *taken).err
+
+
+def test_an_import_of_an_unknown_language_is_refused(refused, hand_made, tmp_path):
+    path = tmp_path / "sets.csv"
+    path.write_text("language,layer,neuron\nklingon,0,1\neng_Latn,0,1\n")
+    store = hand_made.options[:2]
+    assert "klingon, which the register" in refused("atlas", "import", path, "--name", "k", *store)
+    assert "leave out --collect" in refused("spectrum", "--import", "k", "--collect", *store)
 
 
 def test_neurons_of_languages_are_exported(run, hand_made, tmp_path):

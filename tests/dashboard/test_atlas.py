@@ -387,7 +387,7 @@ def test_word_translation_is_a_job_whose_result_stays(
         assert (row["accuracy"], row["mrr"], row["words"]) == (run["accuracy"], run["mrr"], 3)
     shown, run = table["rank"][1], found["runs"][1]
     low, high = (f"{run[name]:+.3f}".replace("-", "−") for name in ("mrr_low", "mrr_high"))
-    assert shown.endswith(f"({low} to {high})")
+    assert shown.endswith(f"({low} to {high})".replace("+0.000", "0.000"))
     assert table["rank"][0] == ""
     assert "3 words of the bundled lexicon" in words_of(app)
     assert "few words show large effects only" in words_of(app)
@@ -453,6 +453,15 @@ def test_sets_of_an_import_are_changed_by_jobs_too(
     assert asked_for(app, "atlas_translation", desk)[-8:-6] == ["--of", "eng_Latn"]
     app = modelled("interventions", neurons="shared", share="0.1", source="deu_Latn", words="2")
     assert "--shared" in asked_for(app, "atlas_translation", desk)
+    argv = asked_for(app, "atlas_perplexity", desk)
+    assert "--shared" in argv
+    ran([*argv, "--tokens", "40"], store, capsys)
+    app = modelled(
+        "interventions", neurons="shared", share="0.1", source="deu_Latn", words="2", tokens="40"
+    )
+    change = seen["perplexity_matrix"][0]
+    assert (change.sets, len(change.languages)) == (("shared",), len(CORPUS_LANGUAGES))
+    assert "With the neurons that all share changed" in words_of(app)
 
 
 def test_hidden_states_are_a_job(

@@ -8,7 +8,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from bridgex_core.neuron_classes import lape
-from bridgex_core.neuron_files import Import, overlap_counts, save_import
+from bridgex_core.neuron_files import IMPORTED, Import, overlap_counts, save_import
 from bridgex_core.neurons import top_neurons
 from bridgex_core.spectrum import DEFAULT, SET_METRICS, spectrum, spectrum_of_sets
 from bridgex_core.store import Store
@@ -104,3 +104,45 @@ def test_from_the_import_to_its_spectrum(opened: Open, drawn: Drawn) -> None:
     assert link(app)["drawn_from"] == "sets"
     app = calm(app.switch_page("pages/spectrum.py").run())
     np.testing.assert_allclose(matrix(drawn), spectrum_of_sets(SETS).values)
+
+
+def test_an_import_that_was_made_anew_under_its_name_is_drawn_anew(
+    opened: Open, drawn: Drawn, root: Path
+) -> None:
+    app = calm(opened(drawn_from="sets"))
+    assert drawn["spectrum_heatmap"][0].layers == range(18)
+    store = Store(root)
+    for key, manifest in store.entries(IMPORTED):
+        if manifest["name"] == "sets":
+            store.delete(IMPORTED, key)
+    part = replace(SETS, masks=SETS.masks[:, :3])
+    save_import(store, "sets", Import(part, ("model.pth",), "a" * 64))
+    calm(app.run())
+    assert drawn["spectrum_heatmap"][0].layers == range(3)
+
+
+def test_an_import_of_an_unknown_language_is_one_sentence(opened: Open, root: Path) -> None:
+    strange = replace(SETS, languages=("klingon", *SETS.languages[1:]))
+    save_import(Store(root), "strange", Import(strange, ("k.csv",), "c" * 64))
+    app = opened(drawn_from="strange")
+    assert not app.exception
+    assert "klingon, which the register of languages lacks" in words_of(app)
+    app = opened("pages/atlas.py", analysis="files", imported="strange")
+    assert not app.exception
+    assert "klingon, which the register of languages lacks" in words_of(app)
+    calm(app.button(key="delete_import").click().run())
+
+
+def test_layers_of_an_import_that_is_deeper_than_the_model(
+    opened: Open, drawn: Drawn, root
+) -> None:
+    deep = replace(SETS, masks=np.repeat(SETS.masks, 2, axis=1))
+    save_import(Store(root), "deep", Import(deep, ("d.pth",), "d" * 64))
+    calm(opened(drawn_from="deep", layers="0.083:0.112"))
+    assert drawn["spectrum_heatmap"][0].layers == range(3, 5)
+
+
+def test_deleting_one_import_leaves_another_on_the_spectrum(opened: Open, root: Path) -> None:
+    app = calm(opened("pages/atlas.py", analysis="files", imported="sets", drawn_from="dumps"))
+    calm(app.button(key="delete_import").click().run())
+    assert link(app)["drawn_from"] == "dumps"

@@ -1,0 +1,38 @@
+"""An import on the Spectrum in a real Chromium: from the upload to its picture and back."""
+
+from pathlib import Path
+
+import pytest
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+MAIN = "[data-testid=stMainBlockContainer]"
+
+
+def choose(page, name: str) -> None:
+    page.locator("[data-testid=stStatusWidget]").wait_for(state="hidden")
+    page.get_by_role("combobox", name="Drawn from").click()
+    page.get_by_role("option", name=name).click()
+
+
+def test_neuron_sets_are_uploaded_and_drawn(open_page, tmp_path: Path) -> None:
+    sets = tmp_path / "sets.csv"
+    codes = ("eng_Latn", "deu_Latn", "swh_Latn")
+    rows = [f"{code},{layer},{layer + k}" for k, code in enumerate(codes) for layer in range(6)]
+    sets.write_text("language,layer,neuron\n" + "\n".join([*rows, "eng_Latn,5,9", "deu_Latn,5,9"]))
+    page = open_page("atlas?analysis=files")
+    page.locator("[data-testid=stFileUploader] input").set_input_files(sets)
+    page.get_by_label("Name", exact=True).fill("three sets")
+    page.get_by_role("button", name="Import", exact=True).click()
+    page.get_by_role("button", name="Open on the Spectrum").click()
+    page.wait_for_url("**drawn_from=three**")
+    caption = page.get_by_text("three sets, imported from sets.csv; 6 layers × 10 neurons.")
+    caption.wait_for()
+    assert "Split-half" not in page.locator(MAIN).inner_text()
+
+    choose(page, "Gemma 3 270M, computed here")
+    page.get_by_text("Split-half reliability").wait_for()
+    assert not caption.is_visible()
+    choose(page, "three sets, imported")
+    caption.wait_for()
+    assert "Split-half" not in page.locator(MAIN).inner_text()

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from bridgex_core.activations import collect
+from bridgex_core.atlas import NamedSets
 from bridgex_core.collection import (
     FLUENCY,
     STATISTICS,
@@ -11,15 +12,22 @@ from bridgex_core.collection import (
     missing,
     stored_fluency,
     stored_statistics,
+    stored_table,
 )
 from bridgex_core.corpora import udhr
+from bridgex_core.detection import stored_impacts
 from bridgex_core.fluency import hardly_known, score_text
-from bridgex_core.languages import STUDY_LANGUAGES
+from bridgex_core.interventions import Intervention
+from bridgex_core.languages import STUDY_LANGUAGES, register
 from bridgex_core.model_sources import find_model
 from bridgex_core.models import load
 from bridgex_core.neurons import ActivationTable
+from bridgex_core.perplexity import PerplexityPlan, stored_perplexity
+from bridgex_core.perturbations import PERTURBATIONS
+from bridgex_core.robustness import Perturbed, drops
 from bridgex_core.spectrum import DEFAULT, PAPER, saturation, select, spectrum, split_half
 from bridgex_core.store import Store, default_store
+from bridgex_core.study import Evaluations, Study
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +58,34 @@ def test_each_says_how_it_was_made(store, collection):
             assert manifest["settings"]["dtype"] == "float32"
             assert manifest["language"] == code
             assert manifest["versions"]["torch"].startswith("2.13.0")
+
+
+def test_what_the_atlas_opens_with_is_there(store, collection):
+    table = stored_table(store, collection, STUDY_LANGUAGES)
+    sets = NamedSets(store, table)
+    off = {code: Intervention(sets.mask(f"lape:{code}")) for code in STUDY_LANGUAGES}
+    found = stored_perplexity(
+        store, PerplexityPlan(collection, STUDY_LANGUAGES, off, 300, sets.alive)
+    )
+    assert found is not None
+    assert (found.sizes.min(), found.sizes.max()) == (14, 79)
+    factors = found.factors
+    assert factors.own > 6 > 1.2 > factors.others > factors.control > 1
+    assert (found.tokens == 300).all()
+    assert stored_impacts(store, collection, STUDY_LANGUAGES).languages == STUDY_LANGUAGES
+
+
+@pytest.mark.parametrize("pair", [("ind_Latn", "swh_Latn"), ("arb_Arab", "heb_Hebr")])
+def test_perturbed_words_of_two_pairs_are_there(store, collection, pair):
+    study = Study()
+    forms, routes = Perturbed.of(study.tasks(pair), PERTURBATIONS), study.routes(pair, register())
+    clean = [(task, route) for task in forms.clean for route in routes]
+    kept = Evaluations.of_model(store, collection.source, "float32")
+    kept = kept.uniform([*clean, *forms.work(routes)])
+    whole = kept.evaluation(forms.clean, routes)
+    perturbed = {kind: kept.evaluation(tasks, routes) for kind, tasks in forms.tasks.items()}
+    assert None not in perturbed.values()
+    assert len(drops(whole, perturbed, forms.changed, ranking="summed")) == 7 * len(perturbed)
 
 
 def test_the_counts_are_possible(stats):

@@ -69,6 +69,19 @@ SHOTS = (
     Shot("study", "study", CHART, height=1100),
     Shot("lab", "lab?source=ind_Latn&target=heb_Hebr&text=api", "[data-testid=stButton]"),
     Shot("atlas", "atlas", CHART, height=1300),
+    Shot(
+        "interventions",
+        "atlas?analysis=interventions",
+        ".st-key-perplexity_random .main-svg",
+        ".st-key-tokens_widget",
+    ),
+    Shot("detection", "atlas?analysis=detection", CHART, height=1000),
+    Shot(
+        "robustness",
+        "atlas?analysis=robustness&source=arb_Arab&target=heb_Hebr",
+        CHART,
+        height=1400,
+    ),
     Shot("library", "library", "[data-testid=stTabs]"),
 )
 

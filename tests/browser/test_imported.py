@@ -7,12 +7,23 @@ import pytest
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 MAIN = "[data-testid=stMainBlockContainer]"
+IDLE = "[data-testid=stApp][data-test-script-state=notRunning]"
 
 
 def choose(page, name: str) -> None:
-    page.locator("[data-testid=stStatusWidget]").wait_for(state="hidden")
-    page.get_by_role("combobox", name="Drawn from").click()
-    page.get_by_role("option", name=name).click()
+    """Choose what the Spectrum is drawn from; a rerun of the page closes an open list."""
+    from playwright.sync_api import TimeoutError as TimedOut
+
+    option = page.get_by_role("option", name=name)
+    for _ in range(5):
+        page.wait_for_selector(IDLE)
+        page.get_by_role("combobox", name="Drawn from").click()
+        try:
+            option.click(timeout=3000)
+        except TimedOut:
+            continue
+        return
+    raise AssertionError(f"the list never stayed open long enough to choose {name}")
 
 
 def test_neuron_sets_are_uploaded_and_drawn(open_page, tmp_path: Path) -> None:

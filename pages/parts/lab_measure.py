@@ -71,7 +71,7 @@ def _show(scene: Scene, found: Measured, evaluation: Evaluation) -> None:
         f"{words.counted(len(evaluation.items), 'item')}, {shots} demonstrations, "
         f"{words.counted(runs, 'run')}. Whiskers are 95 % intervals (bootstrap over the items); "
         "the dotted line is the direct route. Each bridge is tested against it: "
-        f"{_test(table)}, corrected for the number of bridges (Holm)."
+        f"{_test(table, measure)}, corrected for the number of bridges (Holm)."
     )
     _table(scene, table, measure)
     with st.container(horizontal=True):
@@ -84,14 +84,9 @@ def _show(scene: Scene, found: Measured, evaluation: Evaluation) -> None:
     _items(scene, evaluation)
 
 
-def _test(table: pd.DataFrame) -> str:
-    if "test" not in table:
-        return "paired bootstrap"
-    return (
-        "McNemar's exact test for right and wrong"
-        if "McNemar" in set(table["test"])
-        else ("paired bootstrap")
-    )
+def _test(table: pd.DataFrame, measure: str) -> str:
+    exact = measure != "mrr" and "test" in table and "McNemar" in set(table["test"])
+    return "McNemar's exact test for right and wrong" if exact else "paired bootstrap"
 
 
 def _table(scene: Scene, table: pd.DataFrame, measure: str) -> None:

@@ -327,6 +327,8 @@ def test_what_is_stored_is_shown(lab: Lab, office: Office, root: Path) -> None:
     assert changed["Change"].tolist() == ["fixed"] * 4
     app = calm(app.segmented_control(key="lab_measured_by").set_value("Rank").run())
     assert "mean reciprocal rank by 25.0 points" in words_of(app)
+    assert "McNemar" in told
+    assert "paired bootstrap, corrected" in words_of(app)
 
 
 def test_a_chain_of_ones_own_cannot_be_measured(lab: Lab) -> None:

@@ -348,8 +348,9 @@ def _show_matrix(
     origin = f"of {words.plain(change.imported)}" if change.imported else "specific to it by LAPE"
     rows = "the set that is changed" if change.is_one else f"whose neurons ({origin}) are changed"
     st.caption(
-        f"Rows: {rows}; columns: whose text is read; cells: by what "
-        "factor its perplexity grows. What a random set of the same size does as well is no "
-        f"language's doing. {words.span(found.tokens.tolist())} tokens predicted a language, "
+        f"Rows: {rows}; columns: whose text is read; cells: by what factor its perplexity grows "
+        "(small cells within 5 % of 1 have no number). What a random set of the same size does as "
+        f"well is no language's doing. {words.span(found.tokens.tolist())} tokens predicted a "
+        "language, "
         f"{words.plain(of.corpus.title)}, {words.plain(of.source.title)} in {of.dtype}."
     )

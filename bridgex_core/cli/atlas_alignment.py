@@ -14,20 +14,21 @@ from bridgex_core.alignment import (
     stored_states,
 )
 from bridgex_core.atlas import alignment_by_layer
-from bridgex_core.cli.atlas_statistics import Stored, add_statistics, open_stored
+from bridgex_core.cli.atlas_statistics import (
+    Stored,
+    add_statistics,
+    open_stored,
+    open_working,
+)
 from bridgex_core.cli.output import decimal, print_json, print_table
 from bridgex_core.cli.parser import add_device, add_job, add_layers
 from bridgex_core.cli.workspace import (
     STUDY,
     Report,
     add_languages,
-    asked_dtype,
-    chosen_languages,
-    open_workspace,
     reporting,
     stoppable,
 )
-from bridgex_core.errors import InputError
 from bridgex_core.models import load_quietly
 from bridgex_core.neurons import layer_band
 from bridgex_core.store import open_store
@@ -94,14 +95,10 @@ def run_alignment(args: argparse.Namespace) -> None:
 
 def _open_states(args: argparse.Namespace) -> Stored:
     """The languages whose hidden states are asked for, which need no statistics."""
-    workspace = open_workspace(args)
-    codes = tuple(language.code for language in chosen_languages(args, workspace.register))
-    if len(codes) < 2:
-        raise InputError("Alignment compares languages: name at least two.")
-    if workspace.source.layers:
-        layer_band(workspace.source.layers, args.layers)
-    dtype = asked_dtype(args, workspace.source)
-    return Stored(workspace, workspace.working_collection(dtype, codes, args.device), codes)
+    stored = open_working(args, "Alignment")
+    if stored.collection.source.layers:
+        layer_band(stored.collection.source.layers, args.layers)
+    return stored
 
 
 def _alignment(

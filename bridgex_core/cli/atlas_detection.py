@@ -6,16 +6,13 @@ import argparse
 from collections.abc import Callable, Sequence
 from functools import cache, partial
 
-from bridgex_core.cli.atlas_statistics import Stored
+from bridgex_core.cli.atlas_statistics import Stored, open_working
 from bridgex_core.cli.output import count, decimal, print_json, print_table, tell
 from bridgex_core.cli.parser import add_work
 from bridgex_core.cli.workspace import (
     STUDY,
     Report,
     add_languages,
-    asked_dtype,
-    chosen_languages,
-    open_workspace,
     reporting,
     require_installed,
     stoppable,
@@ -28,7 +25,6 @@ from bridgex_core.detection import (
     stored_impacts,
     without_impacts,
 )
-from bridgex_core.errors import InputError
 from bridgex_core.models import load_quietly
 from bridgex_core.neurons import set_size
 from bridgex_core.progress import stage
@@ -84,14 +80,10 @@ def run_detection(args: argparse.Namespace) -> None:
 
 def _opened(args: argparse.Namespace) -> Stored:
     """What is asked for; refused before a long computation if it would be refused after it."""
-    workspace = open_workspace(args)
-    codes = tuple(language.code for language in chosen_languages(args, workspace.register))
-    if len(codes) < 2:
-        raise InputError("Detection compares languages: name at least two.")
-    if workspace.source.neurons:
-        set_size(workspace.source.neurons, args.top_rate)
-    dtype = asked_dtype(args, workspace.source)
-    return Stored(workspace, workspace.working_collection(dtype, codes, args.device), codes)
+    stored = open_working(args, "Detection")
+    if stored.collection.source.neurons:
+        set_size(stored.collection.source.neurons, args.top_rate)
+    return stored
 
 
 def _complete(

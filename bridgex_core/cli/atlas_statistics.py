@@ -122,6 +122,19 @@ def open_stored(args: argparse.Namespace) -> Stored:
     return Stored(workspace, collection, codes)
 
 
+def open_working(args: argparse.Namespace, what: str) -> Stored:
+    """The languages of --languages, whatever is stored of them; at least two.
+
+    ``what`` is the analysis that compares them, as the beginning of a sentence.
+    """
+    workspace = open_workspace(args)
+    codes = tuple(language.code for language in chosen_languages(args, workspace.register))
+    if len(codes) < 2:
+        raise InputError(f"{what} compares languages: name at least two.")
+    dtype = asked_dtype(args, workspace.source)
+    return Stored(workspace, workspace.working_collection(dtype, codes, args.device), codes)
+
+
 def language_neurons(args: argparse.Namespace, table: ActivationTable) -> LanguageNeurons:
     """LAPE with the settings of `add_lape_settings`."""
     return lape(
@@ -159,11 +172,7 @@ def run_lape(args: argparse.Namespace) -> None:
         print_json(
             {
                 **stored.head(),
-                "settings": {
-                    "top_rate": args.top_rate,
-                    "filter_percentile": args.filter,
-                    "bar_percentile": args.bar,
-                },
+                "settings": _lape_settings(args),
                 "selected": neurons.selected.sum(),
                 "filter": neurons.filter,
                 "bar": neurons.bar,
@@ -172,6 +181,15 @@ def run_lape(args: argparse.Namespace) -> None:
         )
     else:
         _print_classes(found, f"LAPE, top rate {args.top_rate:g}; {stored.sentence()}")
+
+
+def _lape_settings(args: argparse.Namespace) -> dict[str, float]:
+    """The settings of `add_lape_settings`, as JSON."""
+    return {
+        "top_rate": args.top_rate,
+        "filter_percentile": args.filter,
+        "bar_percentile": args.bar,
+    }
 
 
 def add_sharing(parser: argparse.ArgumentParser) -> None:
@@ -268,9 +286,7 @@ def run_agreement(args: argparse.Namespace) -> None:
             {
                 **stored.head(),
                 "settings": {
-                    "top_rate": args.top_rate,
-                    "filter_percentile": args.filter,
-                    "bar_percentile": args.bar,
+                    **_lape_settings(args),
                     "active_share": args.active_share,
                 },
                 "languages": stored.codes,

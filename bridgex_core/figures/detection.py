@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 from numpy.typing import ArrayLike
 
 from ..errors import InputError
+from .layers import add_line, add_range, layer_figure
 from .theme import ACCENT, LINE, PLAIN, SEQUENTIAL, axis, colour_bar, new_figure, short
-
-_LEGEND: dict[str, Any] = {"orientation": "h", "x": 0, "xanchor": "left", "yanchor": "bottom"}
 
 
 def impact_ranks(counts: ArrayLike) -> go.Figure:
@@ -62,41 +59,11 @@ def impact_curve(curve: pd.DataFrame, language: str) -> go.Figure:
     """
     values = curve[["lowest", "highest"]].to_numpy(dtype=np.float64)
     low, high = np.nanmin(values, initial=0.0), np.nanmax(values, initial=0.5)
-    layers = list(curve["layer"])
-    figure = new_figure(
-        height=320,
-        margin={"l": 56, "r": 12, "t": 56, "b": 44, "pad": 0},
-        hovermode="x unified",
-        legend={**_LEGEND, "y": 1.02},
-        xaxis=axis(
-            "Layer",
-            showgrid=False,
-            range=[-0.4, len(curve) - 0.6],
-            unifiedhovertitle={"text": "Layer %{x}"},
-        ),
-        yaxis=axis("Spearman's ρ", range=[low - 0.05, high + 0.05], nticks=7),
-    )
-    figure.add_scatter(
-        x=[*layers, *layers[::-1]],
-        y=[*curve["highest"], *curve["lowest"][::-1]],
-        fill="toself",
-        fillcolor="rgba(58,135,200,0.22)",
-        line={"width": 0},
-        hoverinfo="skip",
-        name="from the lowest to the highest language",
-    )
-    for column, name, colour, symbol in (
-        ("mean", "mean of the languages", PLAIN, "circle"),
-        ("language", short(language, 24), ACCENT, "square"),
-    ):
-        figure.add_scatter(
-            x=layers,
-            y=curve[column],
-            mode="lines+markers",
-            line={"color": colour, "width": 2},
-            marker={"symbol": symbol, "size": 7},
-            hovertemplate=f"{name}: %{{y:.3f}}<extra></extra>",
-            name=name,
-        )
+    yaxis = axis("Spearman's ρ", range=[low - 0.05, high + 0.05], nticks=7)
+    figure = layer_figure(len(curve), yaxis, top=56)
+    layers, lowest, highest = (list(curve[name]) for name in ("layer", "lowest", "highest"))
+    add_range(figure, layers, lowest, highest, "from the lowest to the highest language")
+    add_line(figure, curve, "mean", "mean of the languages", PLAIN)
+    add_line(figure, curve, "language", short(language, 24), ACCENT, symbol="square")
     figure.add_hline(0, line={"color": LINE, "dash": "dot", "width": 1})
     return figure

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 from ..errors import InputError
 from ..languages import Language
 from ..perplexity import PerplexityChange
+from .layers import add_line, add_range, layer_figure
 from .theme import (
     ACCENT,
     DARK_INK,
@@ -32,7 +33,6 @@ from .theme import (
     written,
 )
 
-_LEGEND: dict[str, Any] = {"orientation": "h", "x": 0, "xanchor": "left", "yanchor": "bottom"}
 _MOST_WITH_NUMBERS = 16
 _MOST_IN_FULL = 8
 
@@ -203,52 +203,12 @@ def alignment_curve(by_layer: pd.DataFrame, pair: str = "") -> go.Figure:
     by_layer : as :func:`bridgex_core.atlas.alignment_by_layer` gives it.
     pair : what its column ``pair`` is called, if it has one; not escaped.
     """
-    figure = new_figure(
-        height=320,
-        margin={"l": 56, "r": 12, "t": 40, "b": 44, "pad": 0},
-        hovermode="x unified",
-        legend={**_LEGEND, "y": 1.02},
-        xaxis=axis(
-            "Layer",
-            showgrid=False,
-            range=[-0.4, len(by_layer) - 0.6],
-            unifiedhovertitle={"text": "Layer %{x}"},
-        ),
-        yaxis=axis("Share of blocks aligned", range=[-0.02, 1.03]),
-    )
-    layers = list(by_layer["layer"])
-    figure.add_scatter(
-        x=[*layers, *layers[::-1]],
-        y=[*by_layer["upper"], *by_layer["lower"][::-1]],
-        fill="toself",
-        fillcolor="rgba(58,135,200,0.22)",
-        line={"width": 0},
-        hoverinfo="skip",
-        name="middle half of the pairs",
-    )
-    _add_line(figure, by_layer, "mean", "mean of all pairs", PLAIN)
+    yaxis = axis("Share of blocks aligned", range=[-0.02, 1.03])
+    figure = layer_figure(len(by_layer), yaxis, top=40)
+    layers, lower, upper = (list(by_layer[name]) for name in ("layer", "lower", "upper"))
+    add_range(figure, layers, lower, upper, "middle half of the pairs")
+    add_line(figure, by_layer, "mean", "mean of all pairs", PLAIN)
     if "pair" in by_layer:
-        _add_line(figure, by_layer, "pair", short(pair, 40), ACCENT, symbol="square")
-    _add_line(figure, by_layer, "chance", "chance", LINE, dash="dot")
+        add_line(figure, by_layer, "pair", short(pair, 40), ACCENT, symbol="square")
+    add_line(figure, by_layer, "chance", "chance", LINE, dash="dot")
     return figure
-
-
-def _add_line(
-    figure: go.Figure,
-    frame: pd.DataFrame,
-    column: str,
-    name: str,
-    colour: str,
-    *,
-    dash: str = "solid",
-    symbol: str = "circle",
-) -> None:
-    figure.add_scatter(
-        x=frame["layer"],
-        y=frame[column],
-        mode="lines" if dash == "dot" else "lines+markers",
-        line={"color": colour, "width": 2, "dash": dash},
-        marker={"symbol": symbol, "size": 7},
-        hovertemplate=f"{name}: %{{y:.3f}}<extra></extra>",
-        name=name,
-    )

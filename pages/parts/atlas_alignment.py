@@ -7,7 +7,7 @@ import streamlit as st
 from bridgex_core import figures
 from bridgex_core.alignment import MEASURES, AlignmentMatrix
 from bridgex_core.atlas import alignment_by_layer
-from pages.parts import atlas_jobs, atlas_results, atlas_shown, downloads, state, words
+from pages.parts import atlas_jobs, atlas_results, atlas_shown, compute, downloads, state, words
 from pages.parts.messages import told
 from pages.parts.results import Scene, Statistics
 
@@ -73,7 +73,7 @@ def _offer(scene: Scene, there: tuple[str, ...]) -> None:
     atlas_jobs.offer(
         scene,
         [
-            *("atlas", "alignment", "--measure", "hidden", *atlas_jobs.of_collection(scene)),
+            *("atlas", "alignment", "--measure", "hidden", *compute.of_collection(scene)),
             *("--languages", ",".join(scene.languages)),
         ],
         f"hidden states of {number}",

@@ -144,7 +144,7 @@ def _delete(scene: Scene, name: str) -> None:
 
 
 def _look(scene: Scene, name: str, share: float) -> None:
-    result = atlas_results.imported(scene, name).result
+    result = results.load(scene, name).result
     languages = [scene.register[code] for code in result.languages]
     if isinstance(result, NeuronSets):
         sets, classes = result, classes_by_sets(result)

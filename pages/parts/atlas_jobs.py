@@ -7,8 +7,7 @@ from collections.abc import Sequence
 import streamlit as st
 
 from bridgex_core import jobs
-from pages.parts import compute, words
-from pages.parts.messages import attempt
+from pages.parts import compute
 from pages.parts.results import Scene, Statistics
 
 
@@ -37,33 +36,10 @@ def offer(
         if stopped := [job for job in own if job.state in compute.STOPPED]:
             compute.offer_to_go_on(scene, stopped[0], f"{lacking[0].lower()}{lacking[1:]}")
             return
-        source = scene.collection.source
         st.markdown(f"**{lacking}.**")
-        with st.container(horizontal=True, vertical_alignment="center"):
-            st.button(
-                label,
-                type="primary",
-                icon=":material/play_arrow:",
-                disabled=not source.installed,
-                on_click=attempt,
-                args=(jobs.start, scene.store, f"{source.title}: {title}", list(argv)),
-                key=key,
-            )
-            if source.installed:
-                st.caption(
-                    f"{takes} The time it needs is told once it runs; it can be stopped and goes "
-                    "on later."
-                )
-            else:
-                st.caption(f"{words.plain(source.title)} is not installed. {source.how_to_get}")
+        compute.offer_to_start(scene, label, title, argv, key, takes)
 
 
 def of_statistics(scene: Scene, stats: Statistics) -> list[str]:
     """How a command names the model, the corpus and the languages whose statistics are compared."""
-    return [*of_collection(scene), "--languages", ",".join(stats.languages)]
-
-
-def of_collection(scene: Scene) -> list[str]:
-    """How a command names the model and the corpus."""
-    of = scene.collection
-    return ["--model", of.source.name, "--corpus", of.corpus.name, "--dtype", of.dtype]
+    return [*compute.of_collection(scene), "--languages", ",".join(stats.languages)]

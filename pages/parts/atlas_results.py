@@ -24,7 +24,6 @@ from bridgex_core.neuron_classes import (
     classes_by_sharing,
 )
 from bridgex_core.neuron_classes import lape as lape_core
-from bridgex_core.neuron_files import Import, load_import
 from bridgex_core.neurons import ActivationTable, NeuronSets, top_neurons
 from bridgex_core.study import EVALUATIONS
 from pages.parts import loaded, results
@@ -138,13 +137,6 @@ def pitfalls(scene: Scene) -> pd.DataFrame:
 @st.cache_data(show_spinner=False, max_entries=4)
 def _pitfalls(model: str, stamp: tuple[str, ...], _scene: Scene) -> pd.DataFrame:
     return atlas.pitfalls(_scene.store, _scene.collection.source, _scene.register)
-
-
-def imported(scene: Scene, name: str) -> Import[NeuronSets | ActivationTable]:
-    """An import by its name; ``InputError`` for one of a language that is not known any more."""
-    found = load_import(scene.store, name)
-    found.require_known_languages(scene.register)
-    return found
 
 
 # ---- With the model ----------------------------------------------------------------------------

@@ -10,7 +10,6 @@ from bridgex_core import jobs
 from bridgex_core.evidence import COMPETENCE_WORDS
 from pages.parts import bridge_results, bridge_words, compute, words
 from pages.parts.bridge_results import Asked, Lack
-from pages.parts.messages import attempt
 
 
 def draw(asked: Asked) -> None:
@@ -33,7 +32,10 @@ def similarity(asked: Asked) -> None:
         st.info("The bundled lexicon has words in fewer than two of these languages.")
         return
     title = f"HSIC similarity of {words.counted(len(codes), 'language')}"
-    argv = ["similarity", *_what(asked), "--languages", ",".join(codes), "--layers", _band(asked)]
+    argv = [
+        *("similarity", *compute.of_collection(asked.scene)),
+        *("--languages", ",".join(codes), "--layers", _band(asked)),
+    ]
     names = words.listed([_name(asked, code) for code in codes], most=len(codes))
     _offer(asked, title, argv, [f"the HSIC similarity of {names} in these layers"], "similarity")
 
@@ -48,26 +50,8 @@ def _offer(asked: Asked, title: str, argv: Sequence[str], told: Sequence[str], k
         if stopped:
             compute.offer_to_go_on(asked.scene, stopped[0], "; ".join(told))
         else:
-            _button(asked, title, argv, told, key)
-
-
-def _button(asked: Asked, title: str, argv: Sequence[str], told: Sequence[str], key: str) -> None:
-    source = asked.scene.collection.source
-    st.markdown(f"**Not computed yet:** {'; '.join(told)}.")
-    with st.container(horizontal=True, vertical_alignment="center"):
-        st.button(
-            "Compute",
-            type="primary",
-            icon=":material/play_arrow:",
-            disabled=not source.installed,
-            on_click=attempt,
-            args=(jobs.start, asked.scene.store, f"{source.title}: {title}", list(argv)),
-            key=f"compute_{key}",
-        )
-        if source.installed:
-            st.caption("The time it needs is told once it runs; it can be stopped and go on later.")
-        else:
-            st.caption(f"{words.plain(source.title)} is not installed. {source.how_to_get}")
+            st.markdown(f"**Not computed yet:** {'; '.join(told)}.")
+            compute.offer_to_start(asked.scene, "Compute", title, argv, f"compute_{key}")
 
 
 def _told(asked: Asked, lack: Lack) -> list[str]:
@@ -97,14 +81,9 @@ def _command(asked: Asked) -> list[str]:
     pair = ["--source", asked.source, "--target", asked.target]
     candidates = ["--candidates", ",".join(code for code, _ in asked.keys[2:])]
     return [
-        *("bridges", *_what(asked), *pair, *candidates),
+        *("bridges", *compute.of_collection(asked.scene), *pair, *candidates),
         *("--ranker", "all", "--known", asked.known),
     ]
-
-
-def _what(asked: Asked) -> list[str]:
-    of = asked.scene.collection
-    return ["--model", of.source.name, "--corpus", of.corpus.name, "--dtype", of.dtype]
 
 
 def _band(asked: Asked) -> str:

@@ -168,6 +168,44 @@ def _names(scene: Scene, job: Job) -> str:
     return words.listed([words.plain(language.name) for language in scene.named(known)])
 
 
+def of_collection(scene: Scene) -> list[str]:
+    """How a command names the model, the corpus and the number format."""
+    of = scene.collection
+    return ["--model", of.source.name, "--corpus", of.corpus.name, "--dtype", of.dtype]
+
+
+def offer_to_start(
+    scene: Scene, label: str, title: str, argv: Sequence[str], key: str, takes: str = ""
+) -> None:
+    """A button that starts a job, and beside it what the job takes or what it lacks.
+
+    Parameters
+    ----------
+    label, key : of the button.
+    title : of the job, after the model's name.
+    argv : its command.
+    takes : a sentence on what it does.
+    """
+    source = scene.collection.source
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.button(
+            label,
+            type="primary",
+            icon=":material/play_arrow:",
+            disabled=not source.installed,
+            on_click=attempt,
+            args=(jobs.start, scene.store, f"{source.title}: {title}", list(argv)),
+            key=key,
+        )
+        if source.installed:
+            told_once = (
+                "The time it needs is told once it runs; it can be stopped and goes on later."
+            )
+            st.caption(f"{takes} {told_once}".strip())
+        else:
+            st.caption(f"{words.plain(source.title)} is not installed. {source.how_to_get}")
+
+
 def offer_to_go_on(scene: Scene, job: Job, about: str = "") -> None:
     """A stopped job, what it was about, and buttons to go on with it or to forget it."""
     how = f"{STOPPED[job.state]} at {job.fraction:.0%}" + (f": {about}" if about else "")

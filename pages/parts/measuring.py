@@ -11,7 +11,6 @@ from bridgex_core import jobs
 from bridgex_core.tasks import KINDS, AnyTask
 from bridgex_core.xicl import Route
 from pages.parts import bridge_results, compute, lab_ask, lab_state, state, words
-from pages.parts.messages import attempt
 from pages.parts.results import Scene
 
 
@@ -120,7 +119,6 @@ def offer(scene: Scene, work: Work, changed: Callable[[], bool], key: str) -> No
     changed : whether something that was missing is there by now.
     key : of the button.
     """
-    source = scene.collection.source
     known = jobs.jobs(scene.store)
     if running := [job for job in known if job.active]:
         compute.watch(scene, running, changed)
@@ -133,24 +131,12 @@ def offer(scene: Scene, work: Work, changed: Callable[[], bool], key: str) -> No
             compute.offer_to_go_on(scene, stopped[0], f"not measured yet: {names}")
             return
         st.markdown(f"**Not measured yet:** {names}.")
-        with st.container(horizontal=True, vertical_alignment="center"):
-            st.button(
-                f"Measure {words.counted(work.count, 'route')}",
-                type="primary",
-                icon=":material/play_arrow:",
-                disabled=not source.installed,
-                on_click=attempt,
-                args=(jobs.start, scene.store, f"{source.title}: {work.title}", work.argv),
-                key=key,
-            )
-            if source.installed:
-                st.caption(
-                    f"{words.counted(work.runs, 'run')} of up to {state.get('items')} items a "
-                    f"route, by {words.plain(source.title)} on this machine. The time it needs is "
-                    "told once it runs; it can be stopped and goes on later."
-                )
-            else:
-                st.caption(f"{words.plain(source.title)} is not installed. {source.how_to_get}")
+        takes = (
+            f"{words.counted(work.runs, 'run')} of up to {state.get('items')} items a route, by "
+            f"{words.plain(scene.collection.source.title)} on this machine."
+        )
+        label = f"Measure {words.counted(work.count, 'route')}"
+        compute.offer_to_start(scene, label, work.title, work.argv, key, takes)
 
 
 def pair(scene: Scene) -> str:

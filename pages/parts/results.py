@@ -32,7 +32,7 @@ from bridgex_core.fluency import Fluency
 from bridgex_core.fluency import hardly_known as is_hardly_known
 from bridgex_core.language_graph import LanguageMap, language_graph, language_map, positions
 from bridgex_core.languages import Language, Register
-from bridgex_core.neuron_files import IMPORTED, load_import
+from bridgex_core.neuron_files import IMPORTED, Import, load_import
 from bridgex_core.neurons import ActivationTable, NeuronSets
 from bridgex_core.similarity import MatrixCorrelation, correlate
 from bridgex_core.spectrum import OverlapMatrix, SpectrumSettings
@@ -168,6 +168,13 @@ def imports() -> dict[str, dict[str, Any]]:
     return dict(sorted(found.items()))
 
 
+def load(scene: Scene, name: str) -> Import[NeuronSets | ActivationTable]:
+    """An import by its name; ``InputError`` for one of a language that is not known any more."""
+    found = load_import(scene.store, name)
+    found.require_known_languages(scene.register)
+    return found
+
+
 def imported(scene: Scene, name: str) -> Statistics:
     """An import in the place of statistics computed here.
 
@@ -176,8 +183,7 @@ def imported(scene: Scene, name: str) -> Statistics:
     InputError
         There is none of that name, or it is of a language that is not known any more.
     """
-    found = load_import(scene.store, name)
-    found.require_known_languages(scene.register)
+    found = load(scene, name)
     result = found.result
     sets = result if isinstance(result, NeuronSets) else None
     shape = (result.counts if isinstance(result, ActivationTable) else result.masks).shape
